@@ -1,0 +1,56 @@
+package daemonset
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"io/fs"
+)
+
+// File is one rendered file, as it has to stand in a container.
+type File struct {
+	Resource string // the template resource that made it, its path below conf.d
+	Path     string // absolute, as the container sees it
+	Data     []byte
+
+	// Mode, UID and GID are set where the resource says so. Nil means: the
+	// existing file's, else 0644 and the container's user.
+	Mode     *fs.FileMode
+	UID, GID *uint32
+
+	Mkdir     bool // make missing parent directories
+	Sensitive bool // never in a diff, a history or a log
+}
+
+// Digest is the identity of a set of files: equal digests mean that nothing
+// has to change inside. It covers paths, contents, and what the resources fix
+// of mode and owner, in the order given.
+func Digest(files []File) string {
+	h := sha256.New()
+	field := func(b []byte) {
+		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(b))))
+		h.Write(b)
+	}
+	number := func(set bool, n uint32) {
+		if !set {
+			h.Write([]byte{0})
+			return
+		}
+		h.Write(binary.LittleEndian.AppendUint32([]byte{1}, n))
+	}
+	for _, f := range files {
+		field([]byte(f.Path))
+		field(f.Data)
+		number(f.Mode != nil, uint32(value(f.Mode)))
+		number(f.UID != nil, value(f.UID))
+		number(f.GID != nil, value(f.GID))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
