@@ -1,0 +1,104 @@
+package nsenter
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// stat is what is used of /proc/PID/stat: proc_pid_stat(5).
+type stat struct {
+	comm  string
+	state byte
+	ppid  int
+	start uint64
+}
+
+// parseStat looks for the last ")", since the name before it may hold anything,
+// ") Z 1 1" for one.
+func parseStat(b []byte) (stat, error) {
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if open < 0 || end < open {
+		return stat{}, errors.New("stat: no name in it")
+	}
+	fields := bytes.Fields(b[end+1:]) // field 3, the state, is the first
+	if len(fields) < 20 || len(fields[0]) != 1 {
+		return stat{}, fmt.Errorf("stat: only %d fields", len(fields))
+	}
+	ppid, err := strconv.Atoi(string(fields[1]))
+	if err != nil {
+		return stat{}, fmt.Errorf("stat: parent: %w", err)
+	}
+	start, err := strconv.ParseUint(string(fields[19]), 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("stat: start time: %w", err)
+	}
+	return stat{comm: string(b[open+1 : end]), state: fields[0][0], ppid: ppid, start: start}, nil
+}
+
+// status is what is used of /proc/PID/status: proc_pid_status(5).
+type status struct {
+	nspid  int
+	sigCgt uint64
+	uid    uint32
+}
+
+func parseStatus(b []byte) (status, error) {
+	var st status
+	var seen int
+	for line := range bytes.Lines(b) {
+		key, value, _ := strings.Cut(string(line), ":")
+		fields := strings.Fields(value)
+		var err error
+		switch {
+		case key == "NSpid" && len(fields) > 0: // from the reader's namespace inwards
+			st.nspid, err = strconv.Atoi(fields[len(fields)-1])
+		case key == "SigCgt" && len(fields) == 1:
+			st.sigCgt, err = strconv.ParseUint(fields[0], 16, 64)
+		case key == "Uid" && len(fields) == 4: // real, effective, saved, filesystem
+			var uid uint64
+			uid, err = strconv.ParseUint(fields[1], 10, 32)
+			st.uid = uint32(uid)
+		default:
+			continue
+		}
+		if err != nil {
+			return status{}, fmt.Errorf("status: %s: %w", key, err)
+		}
+		seen++
+	}
+	if seen != 3 {
+		return status{}, errors.New("status: NSpid, SigCgt or Uid is not in it")
+	}
+	return st, nil
+}
+
+// parseTitle makes one line of a command line.
+func parseTitle(b []byte) string {
+	return string(bytes.ReplaceAll(bytes.TrimRight(b, "\x00"), []byte{0}, []byte{' '}))
+}
+
+// parsePids reads a list of pids with spaces between them.
+func parsePids(b []byte) ([]int, error) {
+	var pids []int
+	for field := range bytes.FieldsSeq(b) {
+		pid, err := strconv.Atoi(string(field))
+		if err != nil || pid <= 0 {
+			return nil, fmt.Errorf("children: %q is not a pid", field)
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
+}
+
+// parseNamespace takes the inode number out of "mnt:[4026531841]". 0: none.
+func parseNamespace(link string) uint64 {
+	_, rest, _ := strings.Cut(link, ":[")
+	n, err := strconv.ParseUint(strings.TrimSuffix(rest, "]"), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}

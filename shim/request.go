@@ -1,0 +1,45 @@
+package shim
+
+// Op is what a request wants done.
+type Op byte
+
+// The operations.
+const (
+	Apply   Op = 1 // write what differs, then signal
+	Compare Op = 2 // say what Apply would change, change nothing
+	Read    Op = 3 // return the contents as they are, change nothing
+)
+
+// Limits of a request and of a result.
+const (
+	MaxSize  = 64 << 20 // encoded, in bytes
+	MaxFiles = 1024
+	MaxPath  = 4096
+)
+
+// Request is one piece of work inside a container.
+type Request struct {
+	Op    Op
+	Files []File
+
+	// UID and GID own new files and directories whose File sets no owner.
+	UID, GID uint32
+
+	// Signal is sent once all files are in place, if any has changed. 0: none.
+	Signal int
+
+	// Always sends the signal although no file has changed: a reload is owed.
+	Always bool
+}
+
+// File is one file of a request. For Read only the path counts.
+type File struct {
+	Path string // absolute, as the container sees it
+	Data []byte
+
+	// Mode (permission bits), UID and GID are as the container numbers them. Nil
+	// means: the existing file's, else 0644 and the request's owner.
+	Mode, UID, GID *uint32
+
+	Mkdir bool // make missing parent directories, mode 0755, the request's owner
+}
