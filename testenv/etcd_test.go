@@ -1,0 +1,54 @@
+package testenv
+
+import (
+	"path/filepath"
+	"testing"
+)
+
+func TestEtcd(t *testing.T) {
+	e := NewEtcd(t)
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(value string, revision int64) {
+		t.Helper()
+		r, err := e.Client().Get(ctx, "/key")
+		must(err)
+		got := ""
+		if len(r.Kvs) == 1 {
+			got = string(r.Kvs[0].Value)
+		}
+		if got != value || r.Header.Revision != revision {
+			t.Errorf("/key = %q at revision %d, want %q at %d", got, r.Header.Revision, value, revision)
+		}
+	}
+	first, err := e.Put(ctx, "/key", "one")
+	must(err)
+	endpoint := e.Endpoint()
+
+	e.Stop()
+	must(e.Start(ctx))
+	want("one", first)
+
+	backup := filepath.Join(t.TempDir(), "backup")
+	must(e.Backup(ctx, backup))
+	second, err := e.Put(ctx, "/key", "two")
+	must(err)
+	if second != first+1 {
+		t.Errorf("second put at revision %d, want %d", second, first+1)
+	}
+	must(e.Restore(ctx, backup))
+	want("one", first)
+
+	if _, err := e.Delete(ctx, "/key"); err != nil {
+		t.Fatal(err)
+	}
+	want("", first+1)
+	if got := e.Endpoint(); got != endpoint {
+		t.Errorf("endpoint %s, want the same as before: %s", got, endpoint)
+	}
+}

@@ -1,0 +1,74 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// openNetns opens the pod's network namespace, so that Dial needs no containerd.
+func (p *Pod) openNetns(ctx context.Context) (*os.File, error) {
+	r, err := p.node.runtime.PodSandboxStatus(ctx, &cri.PodSandboxStatusRequest{PodSandboxId: p.ID, Verbose: true})
+	if err != nil {
+		return nil, err
+	}
+	pid, err := infoPid(r.Info)
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
+}
+
+// Dial connects from inside the pod's network namespace. The address must be a number,
+// not a name: a look-up would happen on another thread, so in another namespace.
+func (p *Pod) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		// Never unlocked: the thread is in the wrong namespace and must end with the goroutine.
+		runtime.LockOSThread()
+		if err := unix.Setns(int(p.netns.Fd()), unix.CLONE_NEWNET); err != nil {
+			done <- result{err: fmt.Errorf("enter the network of pod %s: %w", p.Config.Name, err)}
+			return
+		}
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, network, addr)
+		done <- result{conn, err}
+	}()
+	r := <-done
+	return r.conn, r.err
+}
+
+// Get fetches http://127.0.0.1:port/path inside the pod over a connection of its own. An
+// answer other than 200 is an error.
+func (p *Pod) Get(ctx context.Context, port int, path string) (string, error) {
+	client := http.Client{Transport: &http.Transport{DialContext: p.Dial, DisableKeepAlives: true}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort("127.0.0.1", strconv.Itoa(port))+path, nil)
+	if err != nil {
+		return "", err
+	}
+	r, err := client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(r.Body, 16<<20))
+	if err != nil {
+		return "", err
+	}
+	if r.StatusCode != http.StatusOK {
+		return string(body), fmt.Errorf("GET :%d%s: %s", port, path, r.Status)
+	}
+	return string(body), nil
+}

@@ -1,0 +1,265 @@
+package testenv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"time"
+
+	containerd "github.com/containerd/containerd/v2/client"
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
+)
+
+// NodeConfig says how to start a [Node].
+type NodeConfig struct {
+	Version Version   // Debian if empty
+	Dir     string    // everything lives below it; a temporary folder if empty. Keep it short: sockets are in it
+	Log     io.Writer // containerd's log goes here as well as to Dir/containerd.log; may be nil
+}
+
+// Node is a private containerd and the pods on it. It is safe for concurrent
+// use, but for stopping and starting containerd.
+type Node struct {
+	dir    string
+	runc   string
+	config string // containerd's config.toml
+	bin    string
+	log    io.Writer
+	logf   *os.File
+
+	conn    *grpc.ClientConn
+	runtime cri.RuntimeServiceClient
+
+	cmd    *exec.Cmd     // nil while containerd is stopped
+	exited chan struct{} // closed when cmd has ended
+
+	mu   sync.Mutex
+	pods map[string]*Pod // by sandbox id
+}
+
+// StartNode starts a containerd and returns when its CRI is ready and the test
+// image is there. The context bounds the start only; end the node with Close.
+func StartNode(ctx context.Context, cfg NodeConfig) (*Node, error) {
+	n := &Node{dir: cfg.Dir, log: cfg.Log, pods: map[string]*Pod{}}
+	if err := n.start(ctx, cfg.Version); err != nil {
+		return nil, errors.Join(fmt.Errorf("start a node: %w", err), n.Close())
+	}
+	return n, nil
+}
+
+func (n *Node) start(ctx context.Context, v Version) error {
+	p, err := findParts()
+	if err != nil {
+		return err
+	}
+	if n.bin, err = p.bin(v); err != nil {
+		return err
+	}
+	if n.dir == "" {
+		if n.dir, err = os.MkdirTemp("", "podreload-"); err != nil {
+			return err
+		}
+	}
+	// A folder that was used before may still have shims and mounts below it.
+	if err := sweep(n.dir); err != nil {
+		return err
+	}
+	n.runc = p.runc()
+	if n.config, err = configure(n.dir, p); err != nil {
+		return err
+	}
+	if n.logf, err = os.OpenFile(filepath.Join(n.dir, "containerd.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+		return err
+	}
+	// Calls wait for the socket, so that a restart of containerd is a delay, not an error.
+	n.conn, err = grpc.NewClient("unix://"+n.Socket(),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
+		}))
+	if err != nil {
+		return err
+	}
+	n.runtime = cri.NewRuntimeServiceClient(n.conn)
+	if err := n.StartContainerd(ctx); err != nil {
+		return err
+	}
+	return n.load(ctx, p)
+}
+
+// load imports the images and waits until CRI, which follows containerd's image events, knows them.
+func (n *Node) load(ctx context.Context, p parts) error {
+	tar, err := images(p)
+	if err != nil {
+		return err
+	}
+	client, err := containerd.New(n.Socket(), containerd.WithDefaultNamespace("k8s.io"))
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", n.Socket(), err)
+	}
+	defer client.Close()
+	if _, err := client.Import(ctx, bytes.NewReader(tar)); err != nil {
+		return fmt.Errorf("import the test image: %w", err)
+	}
+	service := cri.NewImageServiceClient(n.conn)
+	for _, name := range []string{Image, pauseImage} {
+		if err := poll(ctx, func() error {
+			r, err := service.ImageStatus(ctx, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: name}})
+			if err == nil && r.Image == nil {
+				err = errors.New("CRI does not know it")
+			}
+			return err
+		}); err != nil {
+			return fmt.Errorf("image %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// StartContainerd starts a stopped containerd and waits until its CRI is ready.
+func (n *Node) StartContainerd(ctx context.Context) error {
+	if n.cmd != nil {
+		return errors.New("containerd runs already: stop it first")
+	}
+	var out io.Writer = n.logf
+	if n.log != nil {
+		out = io.MultiWriter(n.logf, n.log)
+	}
+	cmd := exec.Command(filepath.Join(n.bin, "containerd"), "--config", n.config)
+	cmd.Env = append(os.Environ(), "PATH="+n.bin+":"+os.Getenv("PATH"))
+	cmd.Stdout, cmd.Stderr = out, out
+	// A group of its own: ^C in a terminal must not end it before its pods.
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	// The pods' shims inherit the log; Wait must not wait for them.
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start containerd: %w", err)
+	}
+	exited := make(chan struct{})
+	n.cmd, n.exited = cmd, exited
+	go func() {
+		defer close(exited)
+		_ = cmd.Wait() // it is always ended by a signal, or its end shows in ready
+	}()
+	return n.ready(ctx)
+}
+
+// ready waits for CRI: the socket answers before it does.
+func (n *Node) ready(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-n.exited:
+			cancel(fmt.Errorf("containerd has ended: see %s", n.logf.Name()))
+		case <-ctx.Done():
+		}
+	}()
+	err := poll(ctx, func() error {
+		r, err := n.runtime.Status(ctx, &cri.StatusRequest{})
+		if err != nil {
+			return err
+		}
+		for _, c := range r.Status.Conditions {
+			if !c.Status && (c.Type == cri.RuntimeReady || c.Type == cri.NetworkReady) {
+				return fmt.Errorf("%s: %s %s", c.Type, c.Reason, c.Message)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for CRI: %w", err)
+	}
+	return nil
+}
+
+// StopContainerd ends containerd alone; pods live on under their shims.
+func (n *Node) StopContainerd() error {
+	if n.cmd == nil {
+		return nil
+	}
+	err := end(n.cmd.Process, n.exited, 10*time.Second)
+	n.cmd = nil
+	return err
+}
+
+// Restart stops containerd alone, so that pods live on, and starts it again.
+func (n *Node) Restart(ctx context.Context) error {
+	if err := n.StopContainerd(); err != nil {
+		return err
+	}
+	return n.StartContainerd(ctx)
+}
+
+// Socket is the absolute path of containerd's socket.
+func (n *Node) Socket() string { return filepath.Join(n.dir, "containerd.sock") }
+
+// Root is the folder in which containerd keeps content and snapshots.
+func (n *Node) Root() string { return filepath.Join(n.dir, "root") }
+
+// Runc is the absolute path of the OCI runtime.
+func (n *Node) Runc() string { return n.runc }
+
+// RuncRoot is what runc wants as --root to see the containers.
+func (n *Node) RuncRoot() string { return filepath.Join(n.dir, "runc", "k8s.io") }
+
+// Dir is the folder that everything of this node is in.
+func (n *Node) Dir() string { return n.dir }
+
+// Close removes the pods, ends containerd, and whatever may be left of both:
+// processes, mounts, cgroups, files. It may be called twice.
+func (n *Node) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var errs []error
+	if n.cmd != nil {
+		n.mu.Lock()
+		pods := n.pods
+		n.pods = map[string]*Pod{}
+		n.mu.Unlock()
+		for _, p := range pods {
+			errs = append(errs, p.Remove(ctx))
+		}
+		errs = append(errs, n.StopContainerd())
+	}
+	if n.conn != nil {
+		errs = append(errs, n.conn.Close())
+		n.conn = nil
+	}
+	if n.logf != nil {
+		errs = append(errs, n.logf.Close())
+		n.logf = nil
+	}
+	if n.dir != "" {
+		errs = append(errs, sweep(n.dir), os.RemoveAll(n.dir))
+	}
+	return errors.Join(errs...)
+}
+
+// poll calls try until it returns nil. There is no event to wait for where it is used.
+func poll(ctx context.Context, try func() error) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w; last: %w", context.Cause(ctx), err)
+		}
+	}
+}

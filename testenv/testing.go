@@ -1,0 +1,121 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+)
+
+// startTimeout bounds the start of a node or an etcd on a slow, busy machine.
+const startTimeout = 2 * time.Minute
+
+// Needs skips a test that needs root and the parts where they are missing; under CI it fails.
+func Needs(t testing.TB) {
+	t.Helper()
+	err := error(nil)
+	if os.Geteuid() != 0 {
+		err = errors.New("needs root")
+	} else {
+		_, err = findParts()
+	}
+	switch {
+	case err == nil:
+	case os.Getenv("CI") != "":
+		t.Fatal(err)
+	default:
+		t.Skip(err)
+	}
+}
+
+// NewNode starts a node that ends with the test, which then fails if anything was left.
+func NewNode(t testing.TB, v Version) *Node {
+	t.Helper()
+	Needs(t)
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	n, err := StartNode(ctx, NodeConfig{Version: v})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Errorf("close the node: %v", err)
+		}
+	})
+	return n
+}
+
+// NewEtcd starts an etcd that ends with the test.
+func NewEtcd(t testing.TB) *Etcd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	e, err := StartEtcd(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Errorf("close etcd: %v", err)
+		}
+	})
+	return e
+}
+
+// Shim is the path of podreload-shim, as [Binary] builds it.
+func Shim(t testing.TB) string {
+	t.Helper()
+	return Binary(t, "podreload-shim")
+}
+
+var binaries struct {
+	sync.Mutex
+	paths map[string]string
+}
+
+// Binary builds cmd/NAME, once in a test process, and returns its path.
+func Binary(t testing.TB, name string) string {
+	t.Helper()
+	binaries.Lock()
+	defer binaries.Unlock()
+	if path := binaries.paths[name]; path != "" {
+		return path
+	}
+	path, err := build(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if binaries.paths == nil {
+		binaries.paths = map[string]string{}
+	}
+	binaries.paths[name] = path
+	return path
+}
+
+// build writes to build/test of the repository: a test process has no end at which it could
+// delete a temporary folder. The name is unique until the file is whole.
+func build(ctx context.Context, name string) (string, error) {
+	root, err := repository()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(root, "build", "test")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name)
+	tmp := fmt.Sprintf("%s.%d", path, os.Getpid())
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", tmp, "./cmd/"+name)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
+	}
+	return path, os.Rename(tmp, path)
+}
