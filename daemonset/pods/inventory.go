@@ -1,0 +1,213 @@
+package pods
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/containerd/containerd/api/services/tasks/v1"
+	"github.com/containerd/containerd/api/types/task"
+	containerd "github.com/containerd/containerd/v2/client"
+	"github.com/containerd/containerd/v2/core/containers"
+	"github.com/containerd/containerd/v2/core/sandbox"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/podreload/podreload/daemonset"
+)
+
+const (
+	// callTimeout bounds one question about one container; containerd itself
+	// gives a shim 2 s to answer.
+	callTimeout = 10 * time.Second
+	// listTimeout bounds a question about all of them: containerd asks one
+	// shim after the other, and waits 2 s for each that hangs.
+	listTimeout = time.Minute
+)
+
+var errNoAnswer = errors.New("its shim does not answer")
+
+// inventory is what is known of the node's containers. The facts of an id
+// never change, so they are read once; what changes is which of them run.
+// It is not safe for concurrent use.
+type inventory struct {
+	records   containers.Store
+	tasks     tasks.TasksClient
+	sandboxes sandbox.Store
+
+	facts   map[string]*daemonset.Container // by id, without pid; nil for what is no pod's container
+	boxes   map[string]podSandbox           // by sandbox id
+	running map[string]int                  // pid of the init process by id, also of what is no pod's container
+	trouble map[string]error                // by id of a running container
+}
+
+func newInventory(client *containerd.Client) *inventory {
+	return &inventory{
+		records:   client.ContainerService(),
+		tasks:     client.TaskService(),
+		sandboxes: client.SandboxStore(),
+		facts:     make(map[string]*daemonset.Container),
+		boxes:     make(map[string]podSandbox),
+		running:   make(map[string]int),
+		trouble:   make(map[string]error),
+	}
+}
+
+// containers returns the running containers, sorted. What a container's maps
+// and slices hold is shared with the inventory.
+func (v *inventory) containers() []daemonset.Container {
+	list := make([]daemonset.Container, 0, len(v.running))
+	for id, pid := range v.running {
+		if facts := v.facts[id]; facts != nil {
+			c := *facts
+			c.Pid = pid
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(a, b daemonset.Container) int {
+		return cmp.Or(
+			cmp.Compare(a.Pod.Namespace, b.Pod.Namespace),
+			cmp.Compare(a.Pod.Name, b.Pod.Name),
+			cmp.Compare(a.Name, b.Name),
+			cmp.Compare(a.ID, b.ID),
+		)
+	})
+	return list
+}
+
+// err names the containers that could not be read, nil when there is none.
+func (v *inventory) err() error {
+	var all []error
+	for _, id := range slices.Sorted(maps.Keys(v.trouble)) {
+		name := id
+		if facts := v.facts[id]; facts != nil {
+			name = fmt.Sprintf("%s (%s)", facts, id)
+		}
+		all = append(all, fmt.Errorf("%w: %s: %w", ErrUnreadable, name, v.trouble[id]))
+	}
+	return errors.Join(all...)
+}
+
+// relist asks containerd what runs, in one call for all, and reads the facts
+// of what it did not know.
+func (v *inventory) relist(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	list, err := v.tasks.List(ctx, &tasks.ListTasksRequest{})
+	if err != nil {
+		return fmt.Errorf("list tasks: %w", err)
+	}
+	was := v.running
+	v.running, v.trouble = make(map[string]int), make(map[string]error)
+	seen := make(map[string]bool)
+	for _, p := range list.Tasks {
+		seen[p.ID] = p.Status != task.Status_UNKNOWN
+		if p.Status == task.Status_RUNNING {
+			v.running[p.ID] = int(p.Pid)
+		}
+	}
+	for id, pid := range was {
+		// The list leaves out whose shim did not answer in time: that alone
+		// does not mean that it is gone.
+		if seen[id] || v.refresh(ctx, id) == nil {
+			continue
+		}
+		v.running[id], v.trouble[id] = pid, errNoAnswer
+	}
+	if err := v.learnRunning(ctx); err != nil {
+		return err
+	}
+	v.forgetExcept(seen)
+	return nil
+}
+
+// refresh asks containerd about one task. An error says that nothing is known.
+func (v *inventory) refresh(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	got, err := v.tasks.Get(ctx, &tasks.GetRequest{ContainerID: id})
+	switch {
+	case status.Code(err) == codes.NotFound:
+		v.forget(id)
+		return nil
+	case err != nil:
+		return fmt.Errorf("task %s: %w", id, err)
+	}
+	switch got.Process.GetStatus() {
+	case task.Status_UNKNOWN:
+		return fmt.Errorf("task %s: %w", id, errNoAnswer)
+	case task.Status_RUNNING:
+		v.running[id] = int(got.Process.Pid)
+		delete(v.trouble, id)
+		if _, known := v.facts[id]; !known {
+			v.learn(ctx, id)
+		}
+	default:
+		delete(v.running, id)
+		delete(v.trouble, id)
+	}
+	return nil
+}
+
+// learnRunning reads the facts of what runs and is not known yet: at the first
+// time all at once, later each by itself.
+func (v *inventory) learnRunning(ctx context.Context) error {
+	if len(v.facts) == 0 {
+		records, err := v.records.List(ctx)
+		if err != nil {
+			return fmt.Errorf("list containers: %w", err)
+		}
+		var later []containers.Container
+		for _, record := range records {
+			_, runs := v.running[record.ID]
+			_, isSandbox := record.Extensions[sandboxExtension]
+			switch {
+			case runs && isSandbox:
+				v.add(ctx, record)
+			case runs: // refers to its sandbox
+				later = append(later, record)
+			}
+		}
+		for _, record := range later {
+			v.add(ctx, record)
+		}
+	}
+	for id := range v.running {
+		_, known := v.facts[id]
+		_, failed := v.trouble[id]
+		if !known && !failed {
+			v.learn(ctx, id)
+		}
+	}
+	return nil
+}
+
+func (v *inventory) forget(id string) {
+	delete(v.facts, id)
+	delete(v.boxes, id)
+	delete(v.running, id)
+	delete(v.trouble, id)
+}
+
+// forgetExcept drops what containerd no longer has a task for.
+func (v *inventory) forgetExcept(tasks map[string]bool) {
+	used := make(map[string]bool)
+	for id, facts := range v.facts {
+		_, listed := tasks[id]
+		_, runs := v.running[id]
+		if !listed && !runs {
+			v.forget(id)
+		} else if facts != nil {
+			used[facts.Pod.SandboxID] = true
+		}
+	}
+	for id := range v.boxes {
+		if _, listed := tasks[id]; !listed && !used[id] {
+			delete(v.boxes, id)
+		}
+	}
+}
