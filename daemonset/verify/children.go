@@ -1,0 +1,122 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/podreload/podreload/nsenter"
+)
+
+// child is one child of the master, pinned so that one that gets the same pid
+// later is never taken for it.
+type child struct {
+	proc   *nsenter.Process
+	server bool // runs the executable, in the master's container
+	met    int  // the look in which it was first seen
+	role   role // as of the last look
+
+	old      bool // runs what was before the reload
+	served   int  // looks in which it was a worker
+	relieved bool // was seen alive beside a worker that is newer
+}
+
+// look reads the list of the master's children and what each is for by now.
+// Children that have exited are let go.
+//
+// The kernel does not make that list in one piece: a child may be absent from
+// it while others exit (proc_pid_task(5), children). That one has gone is
+// therefore told by its pidfd alone, never by its absence.
+func (pr *Proof) look() error {
+	if err := pr.master.Alive(); err != nil {
+		return err
+	}
+	for pid, c := range pr.children {
+		if c.proc.Alive() != nil {
+			pr.drop(pid, c)
+		}
+	}
+	if err := pr.meet(); err != nil {
+		return err
+	}
+	for pid, c := range pr.children {
+		if !c.server {
+			continue
+		}
+		title, err := readTitle(pid)
+		if err != nil || c.proc.Alive() != nil {
+			continue // it is ending: the next look lets it go
+		}
+		if c.role = pr.preset.role(title); c.role == worker {
+			c.served++
+		}
+	}
+	pr.relieve()
+	pr.looks++
+	return nil
+}
+
+// relieve notes which children have a newer worker beside them: one that was
+// met in a later look or started in a later clock tick (10 ms). A reload starts
+// the new before it ends the old; a respawn comes after a crash.
+func (pr *Proof) relieve() {
+	var met int
+	var started uint64
+	for _, c := range pr.children {
+		if c.served > 0 {
+			met, started = max(met, c.met), max(started, c.proc.StartTime())
+		}
+	}
+	for _, c := range pr.children {
+		c.relieved = c.relieved || c.met < met || c.proc.StartTime() < started
+	}
+}
+
+// meet pins the children that were not seen before.
+func (pr *Proof) meet() error {
+	pids, err := nsenter.Children(pr.master.Pid())
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		if pr.children[pid] != nil {
+			continue
+		}
+		if len(pr.children) == maxChildren {
+			return fmt.Errorf("%w: process %d has more than %d children", ErrUnprovable, pr.master.Pid(), maxChildren)
+		}
+		c, err := pr.pin(pid)
+		if errors.Is(err, ErrGone) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		pr.children[pid] = c
+	}
+	return nil
+}
+
+func (pr *Proof) pin(pid int) (*child, error) {
+	proc, err := nsenter.Pin(pid)
+	if err != nil {
+		return nil, err
+	}
+	info, err := proc.Info()
+	if err == nil && info.PPid != pr.master.Pid() {
+		err = fmt.Errorf("process %d: %w", pid, ErrGone)
+	}
+	if err != nil {
+		proc.Close()
+		return nil, err
+	}
+	return &child{proc: proc, server: pr.preset.belongs(info, pr.container), met: pr.looks}, nil
+}
+
+// drop lets go of a child that has exited.
+func (pr *Proof) drop(pid int, c *child) {
+	c.proc.Close()
+	delete(pr.children, pid)
+	if c.old && c.role == worker && !c.relieved {
+		pr.crashed++
+	}
+}

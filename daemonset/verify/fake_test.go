@@ -1,0 +1,183 @@
+package verify
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/podreload/podreload/nsenter"
+)
+
+// playerDir holds the player, built once; trees link to it.
+var playerDir string
+
+func TestMain(m *testing.M) {
+	var err error
+	if playerDir, err = os.MkdirTemp("", "verify"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		os.RemoveAll(playerDir)
+		os.Exit(code)
+	}))
+}
+
+var player = sync.OnceValues(func() (string, error) {
+	file := filepath.Join(playerDir, "player")
+	out, err := exec.Command("go", "build", "-o", file, "testdata/player/main.go").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("build the player: %w\n%s", err, out)
+	}
+	return file, err
+})
+
+// node describes one process of a tree, which testdata/player plays.
+type node struct {
+	Name     string // base name of the executable
+	Title    string // argv[0]; Name if empty
+	Cgroup   string // joined at the start, when set
+	Ignore   bool   // has no handler for SIGHUP
+	Exit     bool   // ends at once, and stays a zombie
+	Children []node
+}
+
+// tree is a running tree of processes, seen from its root.
+type tree struct {
+	pid int
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// plant starts a tree, which ends with the test.
+func plant(t testing.TB, root node) *tree {
+	t.Helper()
+	file, err := player()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp(playerDir, "tree")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range names(root, map[string]bool{"nginx": true}) {
+		if err := os.Link(file, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := json.Marshal(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := &exec.Cmd{Path: filepath.Join(dir, root.Name), Args: []string{root.Name}, Env: []string{"NODE=" + string(b)}, Stderr: os.Stderr}
+	if root.Title != "" {
+		cmd.Args[0] = root.Title
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close() // each ends with its stdin, after its children
+		cmd.Wait()
+	})
+	tr := &tree{in: in, out: bufio.NewReader(out)}
+	tr.pid = tr.answer(t)
+	return tr
+}
+
+func names(n node, into map[string]bool) map[string]bool {
+	into[n.Name] = true
+	for _, c := range n.Children {
+		names(c, into)
+	}
+	return into
+}
+
+// do has the root obey a line (see testdata/player), which it has done when do
+// returns.
+func (tr *tree) do(t testing.TB, format string, args ...any) int {
+	t.Helper()
+	if _, err := fmt.Fprintf(tr.in, format+"\n", args...); err != nil {
+		t.Fatal(err)
+	}
+	return tr.answer(t)
+}
+
+func (tr *tree) answer(t testing.TB) int {
+	t.Helper()
+	line, err := tr.out.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// start has the root start a child of the executable with that title.
+func (tr *tree) start(t testing.TB, title string) int {
+	t.Helper()
+	b, err := json.Marshal(node{Name: "nginx", Title: title})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr.do(t, "start %s", b)
+}
+
+// pin pins a process until the test ends.
+func pin(t testing.TB, pid int) *nsenter.Process {
+	t.Helper()
+	p, err := nsenter.Pin(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// cgroup makes a cgroup, as a container has one. Its processes have to end first.
+func cgroup(t testing.TB) string {
+	t.Helper()
+	root := "/sys/fs/cgroup"
+	if _, err := os.Stat(root + "/pids"); err == nil {
+		root += "/pids"
+	}
+	dir, err := os.MkdirTemp(root, "verify")
+	if err != nil {
+		skip(t, err)
+	}
+	t.Cleanup(func() {
+		if err := os.Remove(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// skip skips a test that lacks a part; under CI it fails.
+func skip(t testing.TB, why error) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}

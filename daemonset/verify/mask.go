@@ -1,0 +1,79 @@
+package verify
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+)
+
+// maxRead caps what is read of one file in /proc.
+const maxRead = 16 << 10
+
+// mask is what /proc/PID/status says of one signal (proc_pid_status(5), SigPnd,
+// ShdPnd and SigBlk).
+type mask struct {
+	pending bool // sent and not taken yet
+	blocked bool // kept off by the process
+}
+
+func (m mask) idle() bool { return !m.pending && !m.blocked }
+
+// readMask reads the mask of a process's main thread, which the kernel prints
+// under the lock that guards it: both parts are of one moment.
+func readMask(pid int, sig syscall.Signal) (mask, error) {
+	b, err := readProc(pid, "status")
+	if err != nil {
+		return mask{}, err
+	}
+	m, err := parseMask(b, sig)
+	if err != nil {
+		return mask{}, fmt.Errorf("read /proc/%d/status: %w", pid, err)
+	}
+	return m, nil
+}
+
+func parseMask(status []byte, sig syscall.Signal) (mask, error) {
+	var m mask
+	seen := 0
+	for line := range bytes.Lines(status) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		var to *bool
+		switch string(name) {
+		case "SigPnd", "ShdPnd":
+			to = &m.pending
+		case "SigBlk":
+			to = &m.blocked
+		default:
+			continue
+		}
+		bits, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 16, 64)
+		if err != nil {
+			return mask{}, fmt.Errorf("%s: %w", name, err)
+		}
+		*to = *to || bits>>(sig-1)&1 == 1
+		seen++
+	}
+	if seen != 3 {
+		return mask{}, fmt.Errorf("%d of the 3 signal masks are there", seen)
+	}
+	return m, nil
+}
+
+// readTitle is the beginning of a process's command line, which is where
+// servers put their titles. It is the container's to write.
+func readTitle(pid int) (string, error) {
+	b, err := readProc(pid, "cmdline")
+	return string(b), err
+}
+
+func readProc(pid int, file string) ([]byte, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/%s", pid, file))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxRead))
+}
