@@ -102,3 +102,14 @@ func parseNamespace(link string) uint64 {
 	}
 	return n
 }
+
+// parseCapEff takes the effective capabilities out of /proc/PID/status.
+func parseCapEff(b []byte) uint64 {
+	_, rest, _ := strings.Cut(string(b), "\nCapEff:")
+	value, _, _ := strings.Cut(rest, "\n")
+	caps, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+	if err != nil {
+		return 0
+	}
+	return caps
+}

@@ -61,7 +61,7 @@ func (p *Process) StartTime() uint64 { return p.start }
 // also while it is a zombie: kill(pid, 0) would call that alive.
 func (p *Process) Alive() error {
 	var gone bool
-	if err := p.control(func(fd int) (err error) {
+	if err := control(p.pidfd, func(fd int) (err error) {
 		gone, err = exited(fd)
 		return err
 	}); err != nil {
@@ -122,9 +122,9 @@ func (p *Process) Wait(ctx context.Context) error {
 // Close lets go of the process. It does nothing to it.
 func (p *Process) Close() error { return p.pidfd.Close() }
 
-// control runs f on the pidfd, which stays open meanwhile.
-func (p *Process) control(f func(fd int) error) error {
-	raw, err := p.pidfd.SyscallConn()
+// control runs f on a file's descriptor, which stays open meanwhile.
+func control(file *os.File, f func(fd int) error) error {
+	raw, err := file.SyscallConn()
 	if err != nil {
 		return err
 	}

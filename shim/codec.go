@@ -1,0 +1,223 @@
+package shim
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"syscall"
+)
+
+// The form of a request and a result: numbers of 32 bits, little endian; bytes
+// with their length before them; everything in a fixed order. Both ends are of
+// the same build, so there is nothing to negotiate; the first byte only keeps
+// the two kinds apart. Decoding never allocates more than a small multiple of
+// its input and refuses what encoding would not have made.
+const (
+	kindRequest = 0x01
+	kindResult  = 0x02
+)
+
+// The bits of a file of a request, of a file of a result, and of a result.
+const (
+	hasMode, hasUID, hasGID, wantsMkdir = 1, 2, 4, 8
+	isChanged, hasExisted               = 1, 2
+	isSignalled, isCommitted, hasError  = 1, 2, 4
+)
+
+// ErrTooLarge is a request or a result over one of the limits.
+var ErrTooLarge = errors.New("too large")
+
+// Encode returns the request as bytes, or ErrTooLarge.
+func (r Request) Encode() ([]byte, error) {
+	if len(r.Files) > MaxFiles {
+		return nil, fmt.Errorf("%d files in one request, %d can be: %w", len(r.Files), MaxFiles, ErrTooLarge)
+	}
+	b := []byte{kindRequest, byte(r.Op), flags(r.Always, 1)}
+	b = number(b, r.UID, r.GID, uint32(r.Signal), uint32(len(r.Files)))
+	for _, f := range r.Files {
+		if len(f.Path) > MaxPath {
+			return nil, fmt.Errorf("path of %d bytes: %w", len(f.Path), ErrTooLarge)
+		}
+		b = bytesOf(bytesOf(b, f.Path), f.Data)
+		b = append(b, flags(f.Mode != nil, hasMode)|flags(f.UID != nil, hasUID)|flags(f.GID != nil, hasGID)|flags(f.Mkdir, wantsMkdir))
+		for _, n := range []*uint32{f.Mode, f.UID, f.GID} {
+			if n != nil {
+				b = number(b, *n)
+			}
+		}
+	}
+	return b, limit(b)
+}
+
+// DecodeRequest is the way back. The data of its files is part of b.
+func DecodeRequest(b []byte) (Request, error) {
+	d := decoder{rest: b}
+	d.expect(kindRequest)
+	r := Request{Op: Op(d.byte())}
+	if r.Op < Apply || r.Op > Read {
+		d.fail("no such operation")
+	}
+	r.Always = d.flags(1) != 0
+	r.UID, r.GID, r.Signal = d.number(), d.number(), int(d.number())
+	if r.Signal > 64 {
+		d.fail("no such signal")
+	}
+	for n := d.count(); n > 0 && d.err == nil; n-- {
+		f := File{Path: string(d.bytes(MaxPath)), Data: d.bytes(MaxSize)}
+		has := d.flags(hasMode | hasUID | hasGID | wantsMkdir)
+		f.Mode, f.UID, f.GID = d.optional(has&hasMode), d.optional(has&hasUID), d.optional(has&hasGID)
+		f.Mkdir = has&wantsMkdir != 0
+		r.Files = append(r.Files, f)
+	}
+	if err := d.end(); err != nil {
+		return Request{}, fmt.Errorf("decode request: %w", err)
+	}
+	return r, nil
+}
+
+// Encode returns the result as bytes, or ErrTooLarge.
+func (r Result) Encode() ([]byte, error) {
+	b := []byte{kindResult, flags(r.Signalled, isSignalled) | flags(r.Committed, isCommitted) | flags(r.Error != nil, hasError)}
+	if e := r.Error; e != nil {
+		b = number(bytesOf(bytesOf(bytesOf(b, e.Step), e.Path), e.Message), uint32(e.Errno))
+	}
+	b = number(b, uint32(len(r.Files)))
+	for _, f := range r.Files {
+		b = bytesOf(append(b, flags(f.Changed, isChanged)|flags(f.Existed, hasExisted)), f.Path)
+		b = bytesOf(b, f.Data)
+	}
+	return b, limit(b)
+}
+
+// DecodeResult is the way back. The data of its files is part of b.
+func DecodeResult(b []byte) (Result, error) {
+	d := decoder{rest: b}
+	d.expect(kindResult)
+	has := d.flags(isSignalled | isCommitted | hasError)
+	r := Result{Signalled: has&isSignalled != 0, Committed: has&isCommitted != 0}
+	if has&hasError != 0 {
+		r.Error = &Error{Step: string(d.bytes(MaxPath)), Path: string(d.bytes(MaxPath)), Message: string(d.bytes(4 * MaxPath))}
+		r.Error.Errno = syscall.Errno(d.number())
+	}
+	for n := d.count(); n > 0 && d.err == nil; n-- {
+		has := d.flags(isChanged | hasExisted)
+		r.Files = append(r.Files, FileResult{
+			Changed: has&isChanged != 0, Existed: has&hasExisted != 0,
+			Path: string(d.bytes(MaxPath)), Data: d.bytes(MaxSize),
+		})
+	}
+	if err := d.end(); err != nil {
+		return Result{}, fmt.Errorf("decode result: %w", err)
+	}
+	return r, nil
+}
+
+func limit(b []byte) error {
+	if len(b) > MaxSize {
+		return fmt.Errorf("%d bytes in all, %d can be: %w", len(b), MaxSize, ErrTooLarge)
+	}
+	return nil
+}
+
+func flags(set bool, bit byte) byte {
+	if set {
+		return bit
+	}
+	return 0
+}
+
+func number(b []byte, numbers ...uint32) []byte {
+	for _, n := range numbers {
+		b = binary.LittleEndian.AppendUint32(b, n)
+	}
+	return b
+}
+
+func bytesOf[T string | []byte](b []byte, v T) []byte {
+	return append(number(b, uint32(len(v))), v...)
+}
+
+// decoder takes values off the front of rest. After the first failure it
+// returns zero values only, so that the error has to be looked at once.
+type decoder struct {
+	rest []byte
+	err  error
+}
+
+func (d *decoder) fail(why string) {
+	if d.err == nil {
+		d.err = errors.New(why)
+	}
+	d.rest = nil
+}
+
+func (d *decoder) take(n int) []byte {
+	if n > len(d.rest) {
+		d.fail("it ends too early")
+		n = 0
+	}
+	b := d.rest[:n:n]
+	d.rest = d.rest[n:]
+	return b
+}
+
+func (d *decoder) byte() byte {
+	if b := d.take(1); len(b) == 1 {
+		return b[0]
+	}
+	return 0
+}
+
+func (d *decoder) number() uint32 {
+	if b := d.take(4); len(b) == 4 {
+		return binary.LittleEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (d *decoder) bytes(limit int) []byte {
+	n := d.number()
+	if uint64(n) > uint64(limit) {
+		d.fail("a field is too long")
+		return nil
+	}
+	return d.take(int(n))
+}
+
+func (d *decoder) optional(has byte) *uint32 {
+	if has == 0 {
+		return nil
+	}
+	n := d.number()
+	return &n
+}
+
+func (d *decoder) count() uint32 {
+	n := d.number()
+	if n > MaxFiles {
+		d.fail("too many files")
+		return 0
+	}
+	return n
+}
+
+func (d *decoder) flags(known byte) byte {
+	b := d.byte()
+	if b&^known != 0 {
+		d.fail("an unknown flag is set")
+	}
+	return b
+}
+
+func (d *decoder) expect(kind byte) {
+	if d.byte() != kind {
+		d.fail("it is of another kind")
+	}
+}
+
+func (d *decoder) end() error {
+	if d.err == nil && len(d.rest) > 0 {
+		d.fail("something follows its end")
+	}
+	return d.err
+}
