@@ -2,7 +2,6 @@ package nsenter_test
 
 import (
 	"bufio"
-	"context"
 	"io"
 	"os"
 	"os/exec"
