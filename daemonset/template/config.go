@@ -1,0 +1,62 @@
+package template
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Config is what a confdir says: every profile, the bad ones too.
+type Config struct {
+	Profiles []*Profile // by name
+	Problems []Problem  // by file and line
+}
+
+// Load reads <confdir>/conf.d and <confdir>/templates. What is wrong with one
+// file stops its profile and no other: it is in Problems, and the profile is
+// there with Err set. An error means that confdir itself cannot be read.
+//
+// Symbolic links are followed as long as they stay in confdir, so that a
+// mounted ConfigMap works.
+func Load(confdir string) (*Config, error) {
+	root, err := os.OpenRoot(confdir)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w; make the folder or name another with --confdir", err)
+	}
+	defer root.Close()
+
+	names, problems := findResources(root)
+	files := make([]*file, 0, len(names))
+	for _, name := range names {
+		files = append(files, loadFile(root, name))
+	}
+	c := &Config{Problems: problems}
+	for _, g := range group(files) {
+		profile, problems := g.profile()
+		c.Profiles = append(c.Profiles, profile)
+		c.Problems = append(c.Problems, problems...)
+	}
+	for _, f := range files {
+		c.Problems = append(c.Problems, f.problems...)
+	}
+	slices.SortFunc(c.Profiles, func(a, b *Profile) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(c.Problems, func(a, b Problem) int {
+		if n := strings.Compare(a.File, b.File); n != 0 {
+			return n
+		}
+		return a.Line - b.Line
+	})
+	return c, nil
+}
+
+// Profile finds a profile by name.
+func (c *Config) Profile(name string) (*Profile, bool) {
+	i, ok := slices.BinarySearchFunc(c.Profiles, name, func(p *Profile, name string) int {
+		return strings.Compare(p.Name, name)
+	})
+	if !ok {
+		return nil, false
+	}
+	return c.Profiles[i], true
+}

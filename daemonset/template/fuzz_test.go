@@ -1,0 +1,185 @@
+package template
+
+import (
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// Any bytes in conf.d give a profile or a problem, never a panic, and a file
+// that is taken has what the agent relies on.
+func FuzzResource(f *testing.F) {
+	f.Add([]byte(plain))
+	f.Add([]byte(plain + "[profile]\nselect = \"a=b\"\nwait = \"1s:2s\"\nsignals = [\"HUP\"]\nresources = [\"x\"]\n"))
+	f.Add([]byte("profile = { name = \"x\", wait = \"\", a.b = { c = [{}] } }\n[[template]]\n"))
+	f.Add([]byte("[template]\nmode = \"08\"\nuid = 1e3\n\"\" = 1\n'tem plate'.x = 2\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := &file{name: "conf.d/x/y.toml"}
+		r.parse(data)
+		for _, p := range r.problems {
+			if p.Message == "" || p.File == "" || p.Line < 0 || p.Line > strings.Count(string(data), "\n")+1 {
+				t.Fatalf("problem %+v", p)
+			}
+		}
+		for _, g := range group([]*file{r}) {
+			p, _ := g.profile()
+			if p.Err != nil {
+				continue
+			}
+			for _, res := range p.Resources {
+				if !path.IsAbs(res.Dest) || path.Clean(res.Dest) != res.Dest || !filepath.IsLocal(res.Src) || res.Prefix[0] != '/' {
+					t.Fatalf("resource %+v", res)
+				}
+			}
+			if len(p.Resources) == 0 || p.WaitMax < p.Wait || p.Check == "" {
+				t.Fatalf("profile %+v", p)
+			}
+		}
+	})
+}
+
+// Any template over any value ends, with a file or with an error.
+func FuzzRender(f *testing.F) {
+	for _, dir := range []string{"confd", "web"} {
+		names, _ := filepath.Glob("testdata/golden/" + dir + "/templates/*")
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(string(text), "/a/b", "1")
+		}
+	}
+	f.Add(`{{define "a"}}{{template "a" .}}{{end}}{{template "a" printf "%d" 1}}`, "/", "")
+	f.Add(`{{range $k, $v := json (getv "/a")}}{{$k}}{{map $k $v}}{{end}}`, "/a", `{"a":[{}]}`)
+	f.Add(`{{$x := "a"}}{{range seq 1 100}}{{$x = printf "%s%s" $x $x}}{{end}}`, "/a", "")
+	f.Fuzz(func(t *testing.T, text, key, value string) {
+		tmpl, err := parseTemplate("t", text)
+		if err != nil {
+			if line, message := parseProblem("t", err); line < 0 || message == "" {
+				t.Fatalf("%q: %d %q", err, line, message)
+			}
+			return
+		}
+		p := &Profile{Name: "p", Resources: []*Resource{{
+			Src: "t", Prefix: "/", Keys: []string{"/"}, tmpl: tmpl, limits: limits{bytes: 1 << 20, time: 100 * time.Millisecond},
+		}}}
+		files, err := p.Render(snapshot{key: value, "/k": "v"}, Facts{})
+		if (err == nil) != (len(files) == 1) {
+			t.Fatalf("%d files, %v", len(files), err)
+		}
+		if err != nil && err.Error() == "" {
+			t.Fatal("an error without words")
+		}
+	})
+}
+
+// The store against a plain reading of what confd does: a map, and paths cut
+// into their terms.
+func FuzzStore(f *testing.F) {
+	f.Add("/a/b,/a/b/c,/a,/top,/a-b/c", "/a", "/")
+	f.Add("/w/x//y,/w/x/y/,/w/x/y,/w,/ww/x,w/x", "/x", "/w")
+	f.Add("/,//,/a/../b,/..", "/a//b", "/a/")
+	f.Add("/a/b,/a/c/d", "/a/*", "//a")
+	f.Fuzz(func(t *testing.T, list, arg, prefix string) {
+		if !strings.HasPrefix(prefix, "/") {
+			prefix = "/" + prefix
+		}
+		kv := snapshot{}
+		for k := range strings.SplitSeq(list, ",") {
+			kv[k] = "v" + k
+		}
+		r := &Resource{Prefix: prefix, Keys: []string{"/", "x"}}
+		s, want := newStore(kv, r), termStore{}
+		for k := range kv.All() {
+			for _, key := range r.absoluteKeys() {
+				if k == key || strings.HasPrefix(k, strings.TrimSuffix(key, "/")+"/") {
+					want[path.Join("/", strings.TrimPrefix(k, prefix))] = true
+				}
+			}
+		}
+		var keys []string
+		for _, p := range s.pairs {
+			keys = append(keys, p.Key)
+		}
+		if diff := cmp.Diff(sortedKeys(want), keys); diff != "" {
+			t.Fatalf("keys (-want +got):\n%s", diff)
+		}
+		ls, _ := s.ls(arg)
+		if diff := cmp.Diff(want.ls(arg), ls); diff != "" {
+			t.Fatalf("ls %q of %q (-want +got):\n%s", arg, keys, diff)
+		}
+		lsdir, _ := s.lsdir(arg)
+		if diff := cmp.Diff(want.lsdir(arg), lsdir); diff != "" {
+			t.Fatalf("lsdir %q of %q (-want +got):\n%s", arg, keys, diff)
+		}
+		got, err := s.gets(arg)
+		var matches []string
+		for _, p := range got {
+			matches = append(matches, p.Key)
+		}
+		wantMatches, wantErr := want.gets(arg)
+		if diff := cmp.Diff(wantMatches, matches); diff != "" || (err == nil) != (wantErr == nil) {
+			t.Fatalf("gets %q of %q: %v, want %v (-want +got):\n%s", arg, keys, err, wantErr, diff)
+		}
+		if _, err := s.get(arg); (err == nil) != want[arg] || s.exists(arg) != want[arg] {
+			t.Fatalf("get %q: %v", arg, err)
+		}
+	})
+}
+
+type termStore map[string]bool
+
+// under gives the terms of key's folder that follow those of dir.
+func under(key, dir string) (rest []string, ok bool) {
+	k, d := strings.Split(path.Dir(key), "/"), strings.Split(path.Clean(dir), "/")
+	if path.Dir(key) == "/" {
+		k = []string{"", ""}
+	}
+	if len(k) < len(d) || !slices.Equal(k[:len(d)], d) {
+		return nil, false
+	}
+	return k[len(d):], true
+}
+
+func (s termStore) ls(dir string) []string {
+	names := map[string]bool{}
+	for key := range s {
+		if key == dir {
+			names[path.Base(key)] = true
+		} else if _, ok := under(key, dir); ok {
+			rest := strings.TrimPrefix(strings.TrimPrefix(key, dir), "/")
+			names[strings.Split(rest, "/")[0]] = true
+		}
+	}
+	return append([]string{}, sortedKeys(names)...)
+}
+
+func (s termStore) lsdir(dir string) []string {
+	names := map[string]bool{}
+	for key := range s {
+		if rest, ok := under(key, dir); ok && len(rest) > 0 && strings.HasPrefix(key, dir) {
+			names[rest[0]] = true
+		}
+	}
+	return append([]string{}, sortedKeys(names)...)
+}
+
+func (s termStore) gets(pattern string) (keys []string, err error) {
+	for _, key := range sortedKeys(s) {
+		ok, err := path.Match(pattern, key)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}

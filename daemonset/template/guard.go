@@ -1,0 +1,141 @@
+package template
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"text/template/parse"
+	"time"
+)
+
+// Errors of a render that went over its bounds.
+var (
+	ErrTooLarge = errors.New("the rendered file is too large")
+	ErrTooLong  = errors.New("rendering takes too long")
+	ErrTooDeep  = errors.New("templates call each other too deeply")
+)
+
+// Bounds of nesting. Together they keep the stack of a render small: each
+// level costs about a kilobyte, and one gigabyte ends the process.
+const (
+	maxNesting = 100  // of control structures, within one template body
+	maxCalls   = 1000 // of templates, in a render
+)
+
+// The functions that guard puts into templates. The parser does not know them,
+// so no template can name them.
+const (
+	tickFunc  = "_tick"
+	enterFunc = "_enter"
+	leaveFunc = "_leave"
+)
+
+// guard changes the body of a template so that it can be stopped, which
+// text/template has no way for: `{{range 20000000}}{{end}}` calls nothing and
+// prints nothing. Every range body begins with a tick; the template itself is
+// enclosed in enter and leave. They print nothing.
+func guard(body *parse.ListNode) error {
+	if err := guardList(body, 0); err != nil {
+		return err
+	}
+	insert(body, 0, enterFunc, 0)
+	insert(body, len(body.Nodes), leaveFunc, 0)
+	return nil
+}
+
+func guardList(list *parse.ListNode, depth int) error {
+	if list == nil {
+		return nil
+	}
+	for _, node := range list.Nodes {
+		var branch *parse.BranchNode
+		switch n := node.(type) {
+		case *parse.IfNode:
+			branch = &n.BranchNode
+		case *parse.WithNode:
+			branch = &n.BranchNode
+		case *parse.RangeNode:
+			branch = &n.BranchNode
+		default:
+			continue
+		}
+		if depth == maxNesting {
+			return nestedTooDeep{branch.Line}
+		}
+		if err := guardList(branch.List, depth+1); err != nil {
+			return err
+		}
+		if err := guardList(branch.ElseList, depth+1); err != nil {
+			return err
+		}
+		if branch.NodeType == parse.NodeRange {
+			insert(branch.List, 0, tickFunc, branch.Line)
+		}
+	}
+	return nil
+}
+
+// insert puts a call of one of our functions into a list.
+func insert(list *parse.ListNode, at int, function string, line int) {
+	text := fmt.Sprintf("{{%s %d}}", function, line)
+	trees, err := parse.Parse(function, text, "", "", map[string]any{function: function})
+	if err != nil {
+		panic(err) // the text is ours
+	}
+	list.Nodes = slices.Insert(list.Nodes, at, trees[function].Root.Nodes...)
+}
+
+type nestedTooDeep struct{ line int }
+
+func (nestedTooDeep) Error() string {
+	return fmt.Sprintf("control structures are nested more than %d deep (else if counts as one more)", maxNesting)
+}
+
+// budget is what a render may still spend.
+type budget struct {
+	deadline time.Time
+	calls    int
+}
+
+// tick fails when the time is over. The line is that of the range it stands in.
+func (b *budget) tick(line int) (string, error) {
+	if time.Now().After(b.deadline) {
+		return "", overrun{line, ErrTooLong}
+	}
+	return "", nil
+}
+
+func (b *budget) enter(int) (string, error) {
+	if b.calls++; b.calls > maxCalls {
+		return "", overrun{0, ErrTooDeep}
+	}
+	return b.tick(0)
+}
+
+func (b *budget) leave(int) string {
+	b.calls--
+	return ""
+}
+
+// overrun is one of the errors above, with the line of the range that was
+// running, or 0.
+type overrun struct {
+	line int
+	error
+}
+
+func (e overrun) Unwrap() error { return e.error }
+
+// output collects what a template prints, up to its limit.
+type output struct {
+	data  []byte
+	limit int
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	if len(o.data)+len(p) > o.limit {
+		return 0, overrun{0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, o.limit)}
+	}
+	o.data = append(o.data, p...)
+	return len(p), nil
+}

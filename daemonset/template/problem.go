@@ -1,0 +1,56 @@
+package template
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Problem is one thing that is wrong with the files of a confdir.
+type Problem struct {
+	File         string // below confdir, such as conf.d/web/nginx.toml
+	Line, Column int    // from 1, in bytes; 0 when the whole file is meant
+	Message      string
+	Warning      bool   // nothing is stopped by it
+	Profile      string // the profile that the file belongs to
+}
+
+// String is the problem in the form that editors jump to.
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d", p.Line)
+		if p.Column > 0 {
+			fmt.Fprintf(&b, ":%d", p.Column)
+		}
+	}
+	b.WriteString(": ")
+	if p.Warning {
+		b.WriteString("warning: ")
+	}
+	b.WriteString(p.Message)
+	return b.String()
+}
+
+// Error makes a problem usable as the error of its profile.
+func (p Problem) Error() string { return p.String() }
+
+// firstError is the error that problems amount to, on one line: the first that
+// is no warning, and how many more there are. Nil when all are warnings.
+func firstError(problems []Problem) error {
+	var first error
+	more := 0
+	for _, p := range problems {
+		switch {
+		case p.Warning:
+		case first == nil:
+			first = p
+		default:
+			more++
+		}
+	}
+	if more > 0 {
+		return fmt.Errorf("%w (and %d more)", first, more)
+	}
+	return first
+}

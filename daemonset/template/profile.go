@@ -1,0 +1,168 @@
+package template
+
+import (
+	"fmt"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Profile is template resources that are applied together, checked once and
+// reloaded once.
+type Profile struct {
+	Name       string
+	Select     string          // label selector as written
+	Selector   labels.Selector // nil when Select is unset
+	Namespaces []string        // patterns of path.Match; nil is every namespace
+	Process    string          // preset; empty: nothing is signalled but by a resource
+	Container  string
+	Check      string // "preset" or "off"
+
+	Wait, WaitMax time.Duration // quiet period, longest delay
+	Signals       []string      // short names that a pod may choose from
+	AllowEmpty    bool
+
+	Resources []*Resource // in the order of their files, or as gathered
+
+	// Err says why the profile cannot be applied. The rest is then what could
+	// be read.
+	Err error
+}
+
+// profileTable is the [profile] table. All fields can be absent: the files of
+// one profile may each say a part.
+type profileTable struct {
+	Name       *string  `toml:"name"`
+	Select     *string  `toml:"select"`
+	Namespaces []string `toml:"namespaces"`
+	Process    *string  `toml:"process"`
+	Container  *string  `toml:"container"`
+	Check      *string  `toml:"check"`
+	Wait       *string  `toml:"wait"`
+	Signals    []string `toml:"signals"`
+	AllowEmpty *bool    `toml:"allow_empty"`
+	Resources  []string `toml:"resources"`
+}
+
+// merge fills the fields that t lacks from other and calls set for each. It
+// returns the keys on which the two disagree.
+func (t *profileTable) merge(other *profileTable, set func(key string)) (differ []string) {
+	mine, its := reflect.ValueOf(t).Elem(), reflect.ValueOf(other).Elem()
+	for i := range mine.NumField() {
+		key := mine.Type().Field(i).Tag.Get("toml")
+		a, b := mine.Field(i), its.Field(i)
+		switch {
+		case b.IsNil():
+		case a.IsNil():
+			a.Set(b)
+			set(key)
+		case !reflect.DeepEqual(a.Interface(), b.Interface()):
+			differ = append(differ, key)
+		}
+	}
+	return differ
+}
+
+// presets are the words for `process`. Only the first works in this version.
+var presets = []string{"nginx", "haproxy", "apache"}
+
+// fill sets the profile's fields from the table. What is wrong goes to fail.
+func (t *profileTable) fill(p *Profile, fail report) {
+	p.Check = "preset"
+	if t.Check != nil {
+		if p.Check = *t.Check; p.Check != "preset" && p.Check != "off" {
+			fail("check", "check %q is neither \"preset\" nor \"off\"", p.Check)
+		}
+	}
+	if t.Select != nil {
+		p.Select = *t.Select
+		selector, err := labels.Parse(p.Select)
+		if err != nil {
+			fail("select", "select %q is no label selector: %v", p.Select, err)
+		} else if selector.Empty() {
+			fail("select", "select is empty and would choose every pod; leave it out, or name a label")
+		} else {
+			p.Selector = selector
+		}
+	}
+	p.Namespaces = t.Namespaces
+	for _, pattern := range t.Namespaces {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			fail("namespaces", "namespaces: %q is no pattern", pattern)
+		}
+	}
+	if t.Process != nil {
+		p.Process = *t.Process
+		checkProcess(p.Process, fail)
+	}
+	if t.Container != nil {
+		p.Container = *t.Container
+		if errs := validation.IsDNS1123Label(p.Container); len(errs) > 0 {
+			fail("container", "container %q is no container's name: %s", p.Container, errs[0])
+		}
+	}
+	if t.Wait != nil {
+		var err error
+		if p.Wait, p.WaitMax, err = parseWait(*t.Wait); err != nil {
+			fail("wait", "%v", err)
+		}
+	}
+	for _, s := range t.Signals {
+		name, err := parseSignal(s)
+		if err != nil {
+			fail("signals", "%v", err)
+			continue
+		}
+		p.Signals = append(p.Signals, name)
+	}
+	if t.AllowEmpty != nil {
+		p.AllowEmpty = *t.AllowEmpty
+	}
+}
+
+func checkProcess(process string, fail report) {
+	switch {
+	case process == presets[0]:
+	case slices.Contains(presets, process):
+		fail("process", "process %q is not supported in this version; only %q is", process, presets[0])
+	default:
+		fail("process", "unknown process %q: the presets are %s%s", process, strings.Join(presets, ", "), didYouMean(process, presets))
+	}
+}
+
+// parseWait reads "quiet period:longest delay". Without the second it is four
+// times the first, as consul-template has it.
+func parseWait(wait string) (quiet, longest time.Duration, err error) {
+	const limit = 24 * time.Hour
+	first, second, both := strings.Cut(wait, ":")
+	quiet, err = time.ParseDuration(strings.TrimSpace(first))
+	if err == nil && both {
+		longest, err = time.ParseDuration(strings.TrimSpace(second))
+	}
+	if err != nil {
+		return 0, 0, fmt.Errorf("wait %q is not of the form \"2s\" or \"2s:10s\"", wait)
+	}
+	if !both {
+		longest = 4 * min(quiet, limit)
+	}
+	if quiet < 0 || longest < quiet || quiet > limit || both && longest > limit {
+		return 0, 0, fmt.Errorf("wait %q: the longest delay must not be less than the quiet period, nor either negative or over %v", wait, limit)
+	}
+	return quiet, longest, nil
+}
+
+// Keys are the absolute etcd keys that the profile reads, sorted and unique.
+// Each means that key and everything below it.
+func (p *Profile) Keys() []string {
+	var keys []string
+	for _, r := range p.Resources {
+		keys = append(keys, r.absoluteKeys()...)
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
