@@ -1,0 +1,32 @@
+package source
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	minDelay = 100 * time.Millisecond
+	maxDelay = 5 * time.Second
+)
+
+// backoff counts failures in a row and says how long to wait after each.
+type backoff struct{ failures int }
+
+func (b *backoff) reset() { b.failures = 0 }
+
+// next doubles from minDelay up to maxDelay, then takes off up to a quarter,
+// so that the agents of many nodes do not come back to etcd all at once.
+func (b *backoff) next() time.Duration {
+	d := maxDelay
+	if b.failures < 6 { // 100 ms << 6 is above maxDelay
+		d = min(minDelay<<b.failures, maxDelay)
+		b.failures++
+	}
+	return jitter(d)
+}
+
+// jitter shortens d by a random part of up to a quarter.
+func jitter(d time.Duration) time.Duration {
+	return d - rand.N(d/4+1)
+}

@@ -1,0 +1,94 @@
+package source
+
+import (
+	"context"
+	"errors"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// verdict is what a check found of a state.
+type verdict int
+
+const (
+	same   verdict = iota // etcd holds exactly this
+	behind                // it was right at its revision; etcd has newer
+	stale                 // it is wrong, or can no longer be proved right
+)
+
+// check compares s with etcd without reading it all: the number of keys, and
+// the newest key with its value. A backup that was restored cannot be told by
+// its cluster id or raft term, which stay the same; but its revision is lower,
+// or, once new writes made up for that, the newest key at our revision is
+// another one. If nothing changed, s is lifted to etcd's revision, so that
+// compaction does not overtake keys that rest.
+func (c *Client) check(ctx context.Context, keys []string, s *state) (verdict, error) {
+	held := s.newest()
+	now, err := c.summary(ctx, keys, held.key, 0)
+	switch {
+	case err != nil:
+		return stale, err
+	case now.head < s.revision:
+		return stale, nil
+	case now.newest == held && now.count == s.tree.Len():
+		s.revision = now.head
+		return same, nil
+	}
+	// Either etcd has changes that the watch has still to bring, or another
+	// past. The past at our revision never changes, so it tells which.
+	then, err := c.summary(ctx, keys, held.key, s.revision)
+	switch {
+	case errors.Is(err, rpctypes.ErrCompacted), errors.Is(err, rpctypes.ErrFutureRev):
+		return stale, nil
+	case err != nil:
+		return stale, err
+	case then.newest == held && then.count == s.tree.Len():
+		return behind, nil
+	}
+	return stale, nil
+}
+
+// summary is what etcd has below some keys at one revision.
+type summary struct {
+	head   int64 // etcd's revision when it was asked
+	count  int   // number of keys
+	newest item  // the key asked for, with the highest mod_revision of all
+}
+
+// summary asks at a revision, 0 being the present. Its newest equals the item
+// of key held only while no key is newer than that.
+func (c *Client) summary(ctx context.Context, keys []string, held string, revision int64) (sum summary, err error) {
+	at := clientv3.WithRev(revision)
+	var ops []clientv3.Op
+	for _, sp := range spans(keys) {
+		ops = append(ops, sp.get(at, clientv3.WithKeysOnly(), clientv3.WithLimit(1),
+			clientv3.WithSort(clientv3.SortByModRevision, clientv3.SortDescend)))
+	}
+	ranges := len(ops)
+	if held != "" {
+		ops = append(ops, clientv3.OpGet(held, at))
+	}
+	for i := 0; i == 0 || i < len(ops); i += maxOps {
+		resp, err := c.txn(ctx, ops[i:min(i+maxOps, len(ops))])
+		if err != nil {
+			return sum, err
+		}
+		if i == 0 {
+			sum.head = resp.Header.Revision
+		}
+		for j, r := range resp.Responses {
+			r := r.GetResponseRange()
+			if i+j < ranges {
+				sum.count += int(r.Count)
+			}
+			for _, kv := range r.Kvs { // one at most
+				sum.newest.mod = max(sum.newest.mod, kv.ModRevision)
+				if i+j == ranges {
+					sum.newest.key, sum.newest.value = held, string(kv.Value)
+				}
+			}
+		}
+	}
+	return sum, nil
+}

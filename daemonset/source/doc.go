@@ -1,0 +1,31 @@
+// Package source reads etcd v3 for the agent: snapshots that each stand at one
+// revision, kept current by watches, and shared by everyone who asks for the
+// same keys.
+//
+// [Open] a [Client], then either [Client.Read] once (manual commands) or
+// [Client.Subscribe] and wait on [Subscription.Changed] (the agent). A
+// subscription is level-triggered: Changed says that [Subscription.Current] may
+// answer something new, never what, so a slow reader skips what was overtaken
+// and always ends at the last state.
+//
+// Keys are confd's: absolute paths. A key means itself and all below it, so /a
+// covers /a and /a/b but never /ab; "/" covers all that begins with a slash.
+//
+// How a feed stays true. It reads all its keys at one revision (one
+// transaction, the pages that do not fit pinned to the same revision) and
+// watches from the next one. A watch that breaks, a compaction that overtakes
+// it, a lost leader or a restarted etcd end in a check of what is held, and in
+// a full read where that failed. A restored backup keeps the cluster's id while
+// its revision goes back, and a watch at a future revision is silent, so nothing
+// on the wire betrays it: therefore every new watch stream, and every feed from
+// time to time, compares what it holds with the newest keys that etcd has.
+//
+// What is not here: what keys mean (package template), who needs which
+// (package agent), and writing. Nothing here logs: a feed's trouble is the error
+// of [Subscription.Current].
+//
+// Goroutines: one per feed (a distinct set of keys), owned by the Client, and
+// one per key of it that hands its watch on, owned by the feed. A feed ends with
+// its last subscription, all of them with [Client.Close], which waits for them.
+// gRPC's and clientv3's own goroutines end with Close too.
+package source

@@ -1,0 +1,90 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Classes of trouble, for errors.Is. None of them is final: a feed keeps trying
+// and recovers by itself once its cause is gone.
+var (
+	ErrUnavailable = errors.New("etcd is not available")        // not reachable, no leader, no answer in time
+	ErrCredentials = errors.New("etcd refuses the credentials") // user, password or certificates
+	ErrPermission  = errors.New("permission denied by etcd")    // the user may not read the keys
+	ErrClosed      = errors.New("the etcd client is closed")    // by Client.Close or Subscription.Close
+)
+
+// failure is an error in words for people that still carries its class and
+// its cause.
+type failure struct {
+	class, cause error
+	text         string
+}
+
+func (f *failure) Error() string   { return f.text }
+func (f *failure) Unwrap() []error { return []error{f.class, f.cause} }
+
+// explain gives err, which came of reading keys, its class and words.
+func (c *Client) explain(err error, keys []string) error {
+	at := strings.Join(c.config.Endpoints, ", ")
+	text := plain(err)
+	say := func(class error, format string, args ...any) error {
+		return &failure{class: class, cause: err, text: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case err == nil, errors.As(err, new(*failure)):
+		return err
+	case c.ctx.Err() != nil:
+		return ErrClosed
+	case errors.Is(err, context.Canceled):
+		return err
+	case is(err, rpctypes.ErrPermissionDenied):
+		return say(ErrPermission, "etcd at %s denies reading %s: grant user %q read on each of them and its prefix",
+			at, strings.Join(keys, ", "), c.config.Username)
+	case is(err, rpctypes.ErrUserEmpty):
+		return say(ErrCredentials, "etcd at %s wants a login: set --user and --password-file", at)
+	case is(err, rpctypes.ErrAuthFailed):
+		return say(ErrCredentials, "etcd at %s refuses user %q: wrong user or password", at, c.config.Username)
+	case is(err, rpctypes.ErrInvalidAuthToken), is(err, rpctypes.ErrAuthOldRevision):
+		return say(ErrCredentials, "etcd at %s no longer takes the login of user %q: logging in again", at, c.config.Username)
+	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "), strings.Contains(text, "authentication handshake failed"):
+		return say(ErrCredentials, "TLS with etcd at %s: %s: check --cacert, --cert and --key", at, text)
+	case errors.Is(err, context.DeadlineExceeded), status.Code(err) == codes.DeadlineExceeded:
+		return say(ErrUnavailable, "waiting for etcd at %s: no answer within %v", at, callTimeout)
+	case status.Code(err) == codes.Unavailable, errors.As(err, new(rpctypes.EtcdError)):
+		return say(ErrUnavailable, "waiting for etcd at %s: %s", at, text)
+	}
+	return fmt.Errorf("reading %s from etcd at %s: %w", strings.Join(keys, ", "), at, err)
+}
+
+// is matches an error of etcd also where only its text came across, which is
+// all that a refused watch has.
+func is(err error, want error) bool {
+	return errors.Is(err, want) || err != nil && strings.Contains(err.Error(), rpctypes.ErrorDesc(want))
+}
+
+// plain strips gRPC's wrapping from a connection error: the innermost
+// description is what a person needs.
+func plain(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := err.Error()
+	if s, ok := status.FromError(err); ok {
+		text = s.Message()
+	}
+	if i := strings.LastIndex(text, `desc = "`); i >= 0 {
+		text = text[i+len(`desc = "`):]
+		if j := strings.LastIndexByte(text, '"'); j >= 0 {
+			text = text[:j]
+		}
+	}
+	text = strings.TrimPrefix(text, "transport: ")
+	return strings.TrimPrefix(text, "Error while dialing: ")
+}

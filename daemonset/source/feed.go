@@ -1,0 +1,254 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// errResync ends a session whose state cannot be built upon any more.
+var errResync = errors.New("full read needed")
+
+// feed keeps one set of keys current for all who subscribed to it.
+type feed struct {
+	client *Client
+	keys   []string
+	cancel context.CancelFunc
+
+	mu       sync.Mutex // guards snapshot, err and subs
+	snapshot *Snapshot
+	err      error
+	subs     map[*Subscription]struct{}
+
+	// The rest belongs to run's goroutine.
+	state    *state // nil: nothing that could be built upon
+	unshown  bool   // state is newer than snapshot
+	streams  uint64 // the watch streams seen when state was last checked
+	lagging  int64  // the revision at which a timed check found state behind
+	failures backoff
+}
+
+func newFeed(c *Client, keys []string) *feed {
+	f := &feed{client: c, keys: keys, cancel: func() {}, subs: make(map[*Subscription]struct{})}
+	f.err = &failure{class: ErrUnavailable, text: "waiting for etcd at " + strings.Join(c.config.Endpoints, ", ") + ": connecting"}
+	if c.ctx.Err() != nil {
+		f.err = ErrClosed
+	}
+	return f
+}
+
+func (f *feed) add(s *Subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.subs[s] = struct{}{}
+	if f.snapshot != nil {
+		s.changed <- struct{}{}
+	}
+}
+
+// remove returns how many subscriptions are left.
+func (f *feed) remove(s *Subscription) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.subs, s)
+	return len(f.subs)
+}
+
+// publish shows what is new: the state, or err, which is why it is not fresh.
+func (f *feed) publish(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.unshown && fmt.Sprint(err) == fmt.Sprint(f.err) {
+		return
+	}
+	f.err = err
+	if f.unshown {
+		f.snapshot, f.unshown = f.state.snapshot(), false
+	}
+	for s := range f.subs {
+		select {
+		case s.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// run repeats sessions until ctx ends.
+func (f *feed) run(ctx context.Context) {
+	for {
+		began := time.Now()
+		err := f.session(ctx)
+		switch {
+		case ctx.Err() != nil:
+			f.publish(ErrClosed)
+			return
+		case errors.Is(err, errResync):
+			f.state, f.unshown = nil, false
+		default:
+			f.publish(f.client.explain(err, f.keys))
+		}
+		if time.Since(began) > maxDelay {
+			f.failures.reset()
+		}
+		f.client.pause(ctx, f.failures.next())
+	}
+}
+
+// session brings state up to date and follows it until something breaks.
+func (f *feed) session(ctx context.Context) error {
+	f.streams, _ = f.client.streams.now()
+	if err := f.sync(ctx); err != nil {
+		return err
+	}
+	var forwarders sync.WaitGroup
+	defer forwarders.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	deadline := time.AfterFunc(callTimeout, cancel)
+	events, err := f.watch(ctx, &forwarders)
+	if !deadline.Stop() {
+		return context.DeadlineExceeded
+	}
+	if err != nil {
+		return err
+	}
+	f.publish(nil)
+	return f.follow(ctx, events)
+}
+
+// sync makes sure that state is true. What is held is checked rather than read
+// again: most outages end with nothing changed.
+func (f *feed) sync(ctx context.Context) error {
+	if f.state != nil {
+		v, err := f.client.check(ctx, f.keys, f.state)
+		if err != nil || v != stale {
+			return err
+		}
+	}
+	s, err := f.client.read(ctx, f.keys)
+	if err != nil {
+		return err
+	}
+	f.state, f.unshown = s, true
+	return nil
+}
+
+// follow takes in what the watches bring, until one ends or a check fails.
+func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
+	timer := time.NewTimer(jitter(f.client.every))
+	defer timer.Stop()
+	for {
+		var b *batch
+		var timed bool
+		count, changed := f.client.streams.now()
+		if count == f.streams {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case b = <-events:
+			case <-changed:
+			case <-timer.C:
+				timed = true
+			}
+			count, _ = f.client.streams.now()
+		}
+		// The check goes before the events: those from behind a new stream
+		// must not be put upon a state that a restored etcd never had.
+		if timed || count != f.streams {
+			if err := f.verify(ctx, timed); err != nil {
+				return err
+			}
+			f.streams = count
+			timer.Reset(jitter(f.client.every))
+		}
+		if b == nil {
+			continue
+		}
+		if b.err != nil {
+			return b.err
+		}
+		if err := f.take(ctx, b.events); err != nil {
+			return err
+		}
+		f.publish(nil)
+	}
+}
+
+// verify checks state while its watches are open.
+func (f *feed) verify(ctx context.Context, timed bool) error {
+	v, err := f.client.check(ctx, f.keys, f.state)
+	switch {
+	case err != nil:
+		return err
+	case v == stale:
+		return errResync
+	case !timed:
+		return nil
+	case v == same:
+		f.lagging = 0
+		return nil
+	}
+	// Behind is normal for the moment that an event needs to arrive. The same
+	// revision still behind after a whole interval means a dead watch.
+	if f.lagging == f.state.revision {
+		return errResync
+	}
+	f.lagging = f.state.revision
+	return nil
+}
+
+// take brings state to the revision of events.
+//
+// With one key they are all there is, and are put upon the state. With several
+// they only say that something changed, and all is read again in one
+// transaction: a transaction over two keys arrives as a response for each
+// watch, nothing says which belong together or that one is still to come, and
+// a progress request does not help, since etcd before 3.5.8 may answer it ahead
+// of events that are on their way (etcd issue 15220). While that read runs,
+// events queue up; those that it has covered are skipped afterwards.
+func (f *feed) take(ctx context.Context, events []*clientv3.Event) error {
+	fresh := f.relevant(events)
+	if len(fresh) == 0 {
+		return nil
+	}
+	if len(f.keys) > 1 {
+		s, err := f.client.read(ctx, f.keys)
+		if err != nil {
+			return err
+		}
+		f.state, f.unshown = s, true
+		return nil
+	}
+	for _, e := range fresh {
+		if e.Type == clientv3.EventTypeDelete {
+			f.state.delete(string(e.Kv.Key))
+			continue
+		}
+		if err := f.state.put(newItem(e.Kv)); err != nil {
+			return err
+		}
+	}
+	f.state.revision, f.unshown = fresh[len(fresh)-1].Kv.ModRevision, true
+	return nil
+}
+
+// relevant returns the events that are on our keys and not in state yet.
+func (f *feed) relevant(events []*clientv3.Event) (out []*clientv3.Event) {
+	for _, e := range events {
+		if e.Kv.ModRevision <= f.state.revision {
+			continue
+		}
+		for _, key := range f.keys {
+			if covers(key, string(e.Kv.Key)) {
+				out = append(out, e)
+				break
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,108 @@
+package source
+
+import (
+	"context"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// proxy is a TCP proxy that can be cut: everything that goes through it breaks,
+// and whoever tries again is hung up on, until it is mended.
+type proxy struct {
+	listener net.Listener
+	target   string
+
+	mu    sync.Mutex
+	cut   bool
+	conns map[net.Conn]struct{}
+	wg    sync.WaitGroup
+}
+
+// newProxy puts a proxy before the etcd at an http:// endpoint.
+func newProxy(t testing.TB, endpoint string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{listener: l, target: strings.TrimPrefix(endpoint, "http://"), conns: map[net.Conn]struct{}{}}
+	p.wg.Go(p.accept)
+	t.Cleanup(func() {
+		l.Close()
+		p.Cut()
+		p.wg.Wait()
+	})
+	return p
+}
+
+func (p *proxy) Endpoint() string { return "http://" + p.listener.Addr().String() }
+
+func (p *proxy) accept() {
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.wg.Go(func() { p.serve(conn) })
+	}
+}
+
+func (p *proxy) serve(conn net.Conn) {
+	defer conn.Close()
+	if !p.hold(conn) {
+		return
+	}
+	defer p.release(conn)
+	up, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", p.target)
+	if err != nil {
+		return
+	}
+	defer up.Close()
+	if !p.hold(up) {
+		return
+	}
+	defer p.release(up)
+	var both sync.WaitGroup
+	copyTo := func(dst, src net.Conn) {
+		_, _ = io.Copy(dst, src)
+		dst.Close()
+		src.Close()
+	}
+	both.Go(func() { copyTo(up, conn) })
+	both.Go(func() { copyTo(conn, up) })
+	both.Wait()
+}
+
+// hold registers a connection for Cut, or reports that all is cut.
+func (p *proxy) hold(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.cut {
+		p.conns[c] = struct{}{}
+	}
+	return !p.cut
+}
+
+func (p *proxy) release(c net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, c)
+}
+
+func (p *proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = true
+	for c := range p.conns {
+		c.Close()
+	}
+}
+
+func (p *proxy) Mend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cut = false
+}

@@ -1,0 +1,125 @@
+package source
+
+import (
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// pairs lists what a snapshot yields, in its order.
+func pairs(seq iter.Seq2[string, string]) []string {
+	out := []string{}
+	for k, v := range seq {
+		out = append(out, k+"="+v)
+	}
+	return out
+}
+
+func snapshotOf(kv map[string]string) *Snapshot {
+	s := newState()
+	for k, v := range kv {
+		_ = s.put(item{key: k, value: v, mod: 1})
+	}
+	return s.snapshot()
+}
+
+func TestRange(t *testing.T) {
+	s := snapshotOf(map[string]string{
+		"/a": "0", "/a/b": "1", "/a/b/c": "2", "/a-b": "3", "/a.b/c": "4", "/ab": "5", "/b": "6",
+	})
+	for _, tc := range []struct {
+		prefix string
+		want   []string
+	}{
+		{"/a", []string{"/a=0", "/a/b=1", "/a/b/c=2"}},
+		{"/a/", []string{"/a=0", "/a/b=1", "/a/b/c=2"}},
+		{"a", []string{"/a=0", "/a/b=1", "/a/b/c=2"}},
+		{"/a/b", []string{"/a/b=1", "/a/b/c=2"}},
+		{"/a.b", []string{"/a.b/c=4"}},
+		{"/c", []string{}},
+		{"/", []string{"/a=0", "/a-b=3", "/a.b/c=4", "/a/b=1", "/a/b/c=2", "/ab=5", "/b=6"}},
+	} {
+		if diff := cmp.Diff(tc.want, pairs(s.Range(tc.prefix))); diff != "" {
+			t.Errorf("Range(%q): %s", tc.prefix, diff)
+		}
+	}
+	for range s.Range("/a") {
+		break // an early end must not go on yielding
+	}
+}
+
+func TestStateIsCapped(t *testing.T) {
+	s := newState()
+	s.bytes = maxBytes - 10
+	if err := s.put(item{key: "/a", value: "12345678"}); err != nil {
+		t.Errorf("at the limit: %v", err)
+	}
+	if err := s.put(item{key: "/a", value: "1234567"}); err != nil {
+		t.Errorf("overwritten below the limit: %v", err)
+	}
+	if err := s.put(item{key: "/a", value: "123456789"}); err == nil {
+		t.Error("one byte above the limit: no error")
+	}
+	s.delete("/a")
+	if s.bytes != maxBytes-10 {
+		t.Errorf("after a delete %d bytes are counted, want %d", s.bytes, maxBytes-10)
+	}
+}
+
+// FuzzSnapshot plays writes on a state and on a map. Every snapshot on the way
+// must equal the map as it was then, also after all later writes.
+func FuzzSnapshot(f *testing.F) {
+	f.Add("/a=1 /b=2 /a= /a/b=3 | /a=4")
+	f.Add("| /a=1 | /a= |")
+	f.Fuzz(func(t *testing.T, script string) {
+		s, model := newState(), map[string]string{}
+		type moment struct {
+			snapshot *Snapshot
+			model    map[string]string
+		}
+		var moments []moment
+		for word := range strings.SplitSeq(script, " ") {
+			key, value, _ := strings.Cut(word, "=")
+			s.revision++
+			switch {
+			case word == "|":
+				moments = append(moments, moment{s.snapshot(), maps.Clone(model)})
+			case value == "":
+				s.delete(key)
+				delete(model, key)
+			default:
+				if err := s.put(item{key: key, value: value, mod: s.revision}); err != nil {
+					t.Fatal(err)
+				}
+				model[key] = value
+			}
+		}
+		moments = append(moments, moment{s.snapshot(), model})
+		bytes := 0
+		for k, v := range model {
+			bytes += len(k) + len(v)
+		}
+		if bytes != s.bytes {
+			t.Errorf("%d bytes are counted, want %d", s.bytes, bytes)
+		}
+		for i, m := range moments {
+			if m.snapshot.Len() != len(m.model) {
+				t.Errorf("moment %d: Len %d, want %d", i, m.snapshot.Len(), len(m.model))
+			}
+			want := []string{}
+			for _, k := range slices.Sorted(maps.Keys(m.model)) {
+				want = append(want, k+"="+m.model[k])
+				if v, ok := m.snapshot.Get(k); !ok || v != m.model[k] {
+					t.Errorf("moment %d: Get(%q) = %q, %v", i, k, v, ok)
+				}
+			}
+			if diff := cmp.Diff(want, pairs(m.snapshot.All())); diff != "" {
+				t.Errorf("moment %d: %s", i, diff)
+			}
+		}
+	})
+}

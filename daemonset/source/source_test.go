@@ -1,0 +1,403 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+
+	"github.com/podreload/podreload/testenv"
+)
+
+// patience bounds every wait of a test; nothing is judged by it.
+const patience = time.Minute
+
+func open(t testing.TB, cfg Config) *Client {
+	t.Helper()
+	c, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func openAt(t testing.TB, endpoint string) *Client {
+	t.Helper()
+	return open(t, Config{Endpoints: []string{endpoint}})
+}
+
+func put(t testing.TB, e *testenv.Etcd, key, value string) int64 {
+	t.Helper()
+	rev, err := e.Put(t.Context(), key, value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rev
+}
+
+// until follows s until what it shows is as wanted, and returns that.
+func until(t testing.TB, s *Subscription, what string, want func(*Snapshot, error) bool) *Snapshot {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		snap, err := s.Current()
+		if want(snap, err) {
+			return snap
+		}
+		select {
+		case <-s.Changed():
+		case <-timeout:
+			t.Fatalf("never %s; last: %v, error %v", what, show(snap), err)
+		}
+	}
+}
+
+func show(s *Snapshot) string {
+	if s == nil {
+		return "no snapshot"
+	}
+	return fmt.Sprintf("revision %d with %d keys: %.200q", s.Revision(), s.Len(), pairs(s.All()))
+}
+
+// holds waits for a fresh snapshot of exactly these pairs.
+func holds(t testing.TB, s *Subscription, want ...string) *Snapshot {
+	t.Helper()
+	return until(t, s, fmt.Sprintf("holds %q", want), func(snap *Snapshot, err error) bool {
+		return err == nil && snap != nil && slices.Equal(want, pairs(snap.All()))
+	})
+}
+
+func fails(t testing.TB, s *Subscription, class error) error {
+	t.Helper()
+	var last error
+	until(t, s, fmt.Sprintf("fails with %q", class), func(_ *Snapshot, err error) bool {
+		last = err
+		return errors.Is(err, class) && !strings.HasSuffix(err.Error(), ": connecting")
+	})
+	return last
+}
+
+// traffic counts what a client asks of etcd.
+type traffic struct{ txns, streams, watches atomic.Int64 }
+
+// count must be called before the client is used.
+func count(c *Client) *traffic {
+	n := &traffic{}
+	c.config.DialOptions = append(c.config.DialOptions,
+		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			n.txns.Add(1)
+			return invoke(ctx, method, req, reply, conn, opts...)
+		}),
+		grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			n.streams.Add(1)
+			s, err := open(ctx, desc, conn, method, opts...)
+			return &countedStream{s, n}, err
+		}))
+	return n
+}
+
+type countedStream struct {
+	grpc.ClientStream
+	n *traffic
+}
+
+func (s *countedStream) SendMsg(m any) error {
+	if r, ok := m.(*pb.WatchRequest); ok && r.GetCreateRequest() != nil {
+		s.n.watches.Add(1)
+	}
+	return s.ClientStream.SendMsg(m)
+}
+
+func TestSubscribe(t *testing.T) {
+	e := testenv.NewEtcd(t)
+	first := put(t, e, "/a/x", "1")
+	c := openAt(t, e.Endpoint())
+	s := c.Subscribe([]string{"/a"})
+	defer s.Close()
+
+	snap := holds(t, s, "/a/x=1")
+	if snap.Revision() != first {
+		t.Errorf("revision %d, want %d", snap.Revision(), first)
+	}
+	second := put(t, e, "/a/x", "2")
+	if now := holds(t, s, "/a/x=2"); now.Revision() != second {
+		t.Errorf("revision %d, want %d", now.Revision(), second)
+	}
+	put(t, e, "/a", "self")
+	holds(t, s, "/a=self", "/a/x=2")
+	if _, err := e.Delete(t.Context(), "/a/x"); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, s, "/a=self")
+	if diff := cmp.Diff([]string{"/a/x=1"}, pairs(snap.All())); diff != "" {
+		t.Errorf("the first snapshot changed: %s", diff)
+	}
+}
+
+func TestSiblingsDoNotFire(t *testing.T) {
+	e := testenv.NewEtcd(t)
+	put(t, e, "/a/x", "1")
+	c := openAt(t, e.Endpoint())
+	one := c.Subscribe([]string{"/a"})
+	two := c.Subscribe([]string{"/a", "/b"})
+	all := c.Subscribe([]string{"/"})
+	before := holds(t, one, "/a/x=1")
+	holds(t, two, "/a/x=1")
+	holds(t, all, "/a/x=1")
+	drain(one, two)
+
+	// "/a-b" and "/a.b" sort between "/a" and "/a/", so the watch sees them.
+	for _, k := range []string{"/asibling", "/a-b", "/a.b/c", "/a0", "/b-c"} {
+		put(t, e, k, "x")
+	}
+	last := put(t, e, "/a/x", "2")
+	for _, s := range []*Subscription{one, two} {
+		<-s.Changed()
+		// Its first news is the last put: the siblings made none.
+		if snap, _ := s.Current(); snap.Revision() != last {
+			t.Errorf("fired at revision %d, want %d (before: %d)", snap.Revision(), last, before.Revision())
+		}
+	}
+	holds(t, all, "/a-b=x", "/a.b/c=x", "/a/x=2", "/a0=x", "/asibling=x", "/b-c=x")
+}
+
+func drain(subs ...*Subscription) {
+	for _, s := range subs {
+		select {
+		case <-s.Changed():
+		default:
+		}
+	}
+}
+
+// TestOneRevision writes equal values to two prefixes in transactions; no
+// snapshot may ever show them apart.
+func TestOneRevision(t *testing.T) {
+	e := testenv.NewEtcd(t)
+	c := openAt(t, e.Endpoint())
+	s := c.Subscribe([]string{"/a", "/b"})
+	const writes = 500
+	writer := make(chan error, 1)
+	go func() {
+		for i := range writes {
+			v := fmt.Sprint(i)
+			_, err := e.Client().Txn(t.Context()).Then(clientv3.OpPut("/a/x", v), clientv3.OpPut("/b/y", v)).Commit()
+			if err != nil {
+				writer <- err
+				return
+			}
+		}
+		writer <- nil
+	}()
+	seen := 0
+	until(t, s, "shows the last write", func(snap *Snapshot, err error) bool {
+		if snap == nil {
+			return false
+		}
+		seen++
+		a, _ := snap.Get("/a/x")
+		b, _ := snap.Get("/b/y")
+		if a != b {
+			t.Fatalf("revision %d has %q and %q", snap.Revision(), a, b)
+		}
+		return a == fmt.Sprint(writes-1)
+	})
+	if err := <-writer; err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d snapshots of %d writes", seen, writes)
+}
+
+// TestManyChanges writes from several sides; the last state must always arrive,
+// and revisions never go back.
+func TestManyChanges(t *testing.T) {
+	e := testenv.NewEtcd(t)
+	c := openAt(t, e.Endpoint())
+	for _, keys := range [][]string{{"/a"}, {"/a/0", "/a/1", "/a/2", "/a/3", "/done"}} {
+		s := c.Subscribe(append(keys, "/a/done"))
+		var writers sync.WaitGroup
+		for w := range 4 {
+			writers.Go(func() {
+				for i := range 200 {
+					key := fmt.Sprintf("/a/%d/%d", w, i%7)
+					var err error
+					if i%5 == 4 {
+						_, err = e.Client().Delete(t.Context(), key)
+					} else {
+						_, err = e.Client().Put(t.Context(), key, fmt.Sprint(i))
+					}
+					if err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		go func() {
+			writers.Wait()
+			_, _ = e.Client().Put(t.Context(), "/a/done", fmt.Sprint(len(keys)))
+		}()
+		var revision int64
+		last := until(t, s, "done", func(snap *Snapshot, err error) bool {
+			if snap == nil {
+				return false
+			}
+			if snap.Revision() < revision {
+				t.Errorf("revision went from %d to %d", revision, snap.Revision())
+			}
+			revision = snap.Revision()
+			done, _ := snap.Get("/a/done")
+			return done == fmt.Sprint(len(keys))
+		})
+		want, err := c.Read(t.Context(), []string{"/a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(pairs(want.All()), pairs(last.All())); diff != "" {
+			t.Error(diff)
+		}
+		s.Close()
+	}
+}
+
+// TestPages reads more keys than a page and more ranges than a transaction
+// holds, while they change: all of one read must be of one revision.
+func TestPages(t *testing.T) {
+	e := testenv.NewEtcd(t)
+	c := openAt(t, e.Endpoint())
+	var ops []clientv3.Op
+	var keys []string
+	for i := range 100 {
+		keys = append(keys, fmt.Sprintf("/p/%02d", i))
+		ops = append(ops, clientv3.OpPut(keys[i]+"/x", "0"))
+	}
+	write := func(ctx context.Context, v string) error {
+		for i := range ops {
+			ops[i] = clientv3.OpPut(keys[i]+"/x", v)
+		}
+		_, err := e.Client().Txn(ctx).Then(ops...).Commit()
+		return err
+	}
+	if err := write(t.Context(), "0"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for i := 1; ctx.Err() == nil; i++ {
+			if err := write(ctx, fmt.Sprint(i)); err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	defer writer.Wait()
+	defer stop()
+	for _, tc := range []struct {
+		page int
+		keys []string
+	}{{4096, keys}, {7, []string{"/p"}}, {1, []string{"/p"}}, {50, keys}} {
+		c.page = tc.page
+		snap, err := c.Read(t.Context(), tc.keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := map[string]int{}
+		for _, v := range snap.All() {
+			values[v]++
+		}
+		if len(values) != 1 || snap.Len() != len(keys) {
+			t.Errorf("page %d, %d keys: %d pairs with values %v", tc.page, len(tc.keys), snap.Len(), values)
+		}
+	}
+}
+
+func TestShared(t *testing.T) {
+	e := testenv.NewEtcd(t)
+	put(t, e, "/a/x", "1")
+	c := openAt(t, e.Endpoint())
+	n := count(c)
+	one := c.Subscribe([]string{"/a", "/a/x"})
+	holds(t, one, "/a/x=1")
+	two := c.Subscribe([]string{"a/"})
+	<-two.Changed() // a late subscriber need not wait for a change
+	holds(t, two, "/a/x=1")
+	if w := n.watches.Load(); w != 1 {
+		t.Errorf("%d watches for two subscriptions to the same keys, want 1", w)
+	}
+	other := c.Subscribe([]string{"/b", "/c"})
+	holds(t, other)
+	if w, s := n.watches.Load(), n.streams.Load(); w != 3 || s != 1 {
+		t.Errorf("%d watches on %d streams, want 3 on 1", w, s)
+	}
+	txns := n.txns.Load()
+	put(t, e, "/a/x", "2")
+	holds(t, one, "/a/x=2")
+	holds(t, two, "/a/x=2")
+	if got := n.txns.Load(); got != txns {
+		t.Errorf("a change below one key made %d calls, want 0", got-txns)
+	}
+	one.Close()
+	one.Close()
+	put(t, e, "/a/x", "3")
+	holds(t, two, "/a/x=3")
+	two.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.feeds) != 1 {
+		t.Errorf("%d feeds are left, want that of /b and /c", len(c.feeds))
+	}
+}
+
+func TestReadNothing(t *testing.T) {
+	e := testenv.NewEtcd(t)
+	rev := put(t, e, "/a", "1")
+	c := openAt(t, e.Endpoint())
+	for _, keys := range [][]string{nil, {"/none"}} {
+		snap, err := c.Read(t.Context(), keys)
+		if err != nil || snap.Len() != 0 || snap.Revision() != rev {
+			t.Errorf("Read(%q) = %s, %v; want revision %d, empty", keys, show(snap), err, rev)
+		}
+		s := c.Subscribe(keys)
+		holds(t, s)
+		s.Close()
+	}
+}
+
+func TestClose(t *testing.T) {
+	e := testenv.NewEtcd(t)
+	put(t, e, "/a", "1")
+	leaks := goleak.IgnoreCurrent()
+	c := openAt(t, e.Endpoint())
+	one := c.Subscribe([]string{"/a"})
+	two := c.Subscribe([]string{"/a", "/b"})
+	holds(t, one, "/a=1")
+	holds(t, two, "/a=1")
+	late := c.Subscribe([]string{"/late"}) // still starting
+	two.Close()
+	c.Close()
+	c.Close()
+	after := c.Subscribe([]string{"/a"})
+	for _, s := range []*Subscription{one, late, after} {
+		if _, err := s.Current(); !errors.Is(err, ErrClosed) {
+			t.Errorf("after Close: %v, want ErrClosed", err)
+		}
+		s.Close()
+	}
+	if _, err := c.Read(t.Context(), []string{"/a"}); !errors.Is(err, ErrClosed) {
+		t.Errorf("Read after Close: %v, want ErrClosed", err)
+	}
+	goleak.VerifyNone(t, leaks)
+}
