@@ -32,12 +32,20 @@ func (r Request) Encode() ([]byte, error) {
 	if len(r.Files) > MaxFiles {
 		return nil, fmt.Errorf("%d files in one request, %d can be: %w", len(r.Files), MaxFiles, ErrTooLarge)
 	}
-	b := []byte{kindRequest, byte(r.Op), flags(r.Always, 1)}
-	b = number(b, r.UID, r.GID, uint32(r.Signal), uint32(len(r.Files)))
+	size := 3 + 4*4
 	for _, f := range r.Files {
 		if len(f.Path) > MaxPath {
-			return nil, fmt.Errorf("path of %d bytes: %w", len(f.Path), ErrTooLarge)
+			return nil, fmt.Errorf("path of %d bytes, %d can be: %w", len(f.Path), MaxPath, ErrTooLarge)
 		}
+		size += 4 + len(f.Path) + 4 + len(f.Data) + 1 + 3*4
+	}
+	b, err := buffer(size)
+	if err != nil {
+		return nil, err
+	}
+	b = append(b, kindRequest, byte(r.Op), flags(r.Always, 1))
+	b = number(b, r.UID, r.GID, uint32(r.Signal), uint32(len(r.Files)))
+	for _, f := range r.Files {
 		b = bytesOf(bytesOf(b, f.Path), f.Data)
 		b = append(b, flags(f.Mode != nil, hasMode)|flags(f.UID != nil, hasUID)|flags(f.GID != nil, hasGID)|flags(f.Mkdir, wantsMkdir))
 		for _, n := range []*uint32{f.Mode, f.UID, f.GID} {
@@ -46,7 +54,7 @@ func (r Request) Encode() ([]byte, error) {
 			}
 		}
 	}
-	return b, limit(b)
+	return b, nil
 }
 
 // DecodeRequest is the way back. The data of its files is part of b.
@@ -77,7 +85,15 @@ func DecodeRequest(b []byte) (Request, error) {
 
 // Encode returns the result as bytes, or ErrTooLarge.
 func (r Result) Encode() ([]byte, error) {
-	b := []byte{kindResult, flags(r.Signalled, isSignalled) | flags(r.Committed, isCommitted) | flags(r.Error != nil, hasError)}
+	size := 2 + 3*(4+MaxPath)
+	for _, f := range r.Files {
+		size += 1 + 4 + len(f.Path) + 4 + len(f.Data)
+	}
+	b, err := buffer(size)
+	if err != nil {
+		return nil, err
+	}
+	b = append(b, kindResult, flags(r.Signalled, isSignalled)|flags(r.Committed, isCommitted)|flags(r.Error != nil, hasError))
 	if e := r.Error; e != nil {
 		b = number(bytesOf(bytesOf(bytesOf(b, e.Step), e.Path), e.Message), uint32(e.Errno))
 	}
@@ -86,7 +102,7 @@ func (r Result) Encode() ([]byte, error) {
 		b = bytesOf(append(b, flags(f.Changed, isChanged)|flags(f.Existed, hasExisted)), f.Path)
 		b = bytesOf(b, f.Data)
 	}
-	return b, limit(b)
+	return b, nil
 }
 
 // DecodeResult is the way back. The data of its files is part of b.
@@ -112,11 +128,12 @@ func DecodeResult(b []byte) (Result, error) {
 	return r, nil
 }
 
-func limit(b []byte) error {
-	if len(b) > MaxSize {
-		return fmt.Errorf("%d bytes in all, %d can be: %w", len(b), MaxSize, ErrTooLarge)
+// buffer makes room for a whole encoding, so that it is copied once.
+func buffer(size int) ([]byte, error) {
+	if size > MaxSize {
+		return nil, fmt.Errorf("%d bytes in all, %d can be: %w", size, MaxSize, ErrTooLarge)
 	}
-	return nil
+	return make([]byte, 0, size), nil
 }
 
 func flags(set bool, bit byte) byte {

@@ -1,0 +1,133 @@
+package shim
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// container is a directory that plays a container's root.
+type container struct {
+	t    testing.TB
+	dir  string
+	root Root
+	sent []int // the signals
+	fail error // what signalling answers
+}
+
+func newContainer(t testing.TB) *container {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("needs root")
+		}
+		t.Skip("needs root")
+	}
+	c := &container{t: t, dir: filepath.Join(t.TempDir(), "root")}
+	c.must(os.Mkdir(c.dir, 0o755))
+	var err error
+	c.root.Dir, err = unix.Open(c.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	c.must(err)
+	t.Cleanup(func() { unix.Close(c.root.Dir) })
+	c.root.Self, err = unix.Open("/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	c.must(err)
+	t.Cleanup(func() { unix.Close(c.root.Self) })
+	return c
+}
+
+func (c *container) must(err error) {
+	c.t.Helper()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *container) path(name string) string { return filepath.Join(c.dir, name) }
+
+func (c *container) write(name, text string, mode fs.FileMode) {
+	c.t.Helper()
+	c.must(os.MkdirAll(filepath.Dir(c.path(name)), 0o755))
+	c.must(os.WriteFile(c.path(name), []byte(text), mode))
+	c.must(os.Chmod(c.path(name), mode))
+}
+
+func (c *container) mkdir(name string) {
+	c.t.Helper()
+	c.must(os.MkdirAll(c.path(name), 0o755))
+}
+
+func (c *container) symlink(target, name string) {
+	c.t.Helper()
+	c.must(os.Symlink(target, c.path(name)))
+}
+
+func (c *container) mount(source, name, kind string, flags uintptr, data string) {
+	c.t.Helper()
+	c.must(unix.Mount(source, c.path(name), kind, flags, data))
+	c.t.Cleanup(func() { c.must(unix.Unmount(c.path(name), unix.MNT_DETACH)) })
+}
+
+func (c *container) run(req Request) Result {
+	return Run(c.root, req, func(sig int) error {
+		c.sent = append(c.sent, sig)
+		return c.fail
+	})
+}
+
+// stands is what is at a name: its contents, mode and owner, and that nothing of
+// ours is beside it.
+func (c *container) stands(name, text string, mode, uid, gid uint32) {
+	c.t.Helper()
+	var st unix.Stat_t
+	c.must(unix.Lstat(c.path(name), &st))
+	b, err := os.ReadFile(c.path(name))
+	c.must(err)
+	type file struct {
+		Text           string
+		Mode, UID, GID uint32
+	}
+	want, got := file{text, unix.S_IFREG | mode, uid, gid}, file{string(b), st.Mode, st.Uid, st.Gid}
+	if diff := cmp.Diff(want, got); diff != "" {
+		c.t.Errorf("%s, -want +got:\n%s", name, diff)
+	}
+	c.clean()
+}
+
+// clean says that nothing staged is left anywhere.
+func (c *container) clean() {
+	c.t.Helper()
+	filepath.WalkDir(c.dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Name() == "proc" {
+			return fs.SkipDir
+		}
+		if err == nil && strings.HasPrefix(d.Name(), ".podreload") {
+			c.t.Errorf("%s was left behind", path)
+		}
+		return nil
+	})
+}
+
+// refused says that a result is a refusal with the given parts.
+func (c *container) refused(res Result, step string, errno syscall.Errno, words string) {
+	c.t.Helper()
+	if res.Error == nil {
+		c.t.Fatalf("it was done: %+v", res)
+	}
+	if res.Error.Step != step || res.Error.Errno != errno || !strings.Contains(res.Error.Message, words) {
+		c.t.Errorf("step %q, errno %v, %q; want %q, %v, …%s…", res.Error.Step, res.Error.Errno, res.Error, step, errno, words)
+	}
+	if errno != 0 && !errors.Is(res.Err(), errno) {
+		c.t.Errorf("errors.Is(%v, %v) is false", res.Err(), errno)
+	}
+	if len(c.sent) > 0 {
+		c.t.Errorf("signals %v were sent", c.sent)
+	}
+	c.clean()
+}
