@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -36,18 +37,37 @@ func (p *Pod) Dial(ctx context.Context, network, addr string) (net.Conn, error) 
 	}
 	done := make(chan result, 1)
 	go func() {
-		// Never unlocked: the thread is in the wrong namespace and must end with the goroutine.
-		runtime.LockOSThread()
-		if err := unix.Setns(int(p.netns.Fd()), unix.CLONE_NEWNET); err != nil {
-			done <- result{err: fmt.Errorf("enter the network of pod %s: %w", p.Config.Name, err)}
-			return
-		}
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, network, addr)
-		done <- result{conn, err}
+		var r result
+		r.err = within(p.netns, func() (err error) {
+			var d net.Dialer
+			r.conn, err = d.DialContext(ctx, network, addr)
+			return err
+		})
+		done <- r
 	}()
 	r := <-done
 	return r.conn, r.err
+}
+
+// within calls f on a thread that is in a network namespace. It goes back afterwards, since the
+// thread may be the main one: that cannot be thrown away, and /proc/self is what it is in. Where it cannot go
+// back it stays locked, so that no other goroutine meets it: call within from a goroutine that ends.
+func within(netns *os.File, f func() error) error {
+	runtime.LockOSThread()
+	own, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	if err := unix.Setns(int(netns.Fd()), unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter the pod's network: %w", err)
+	}
+	err = f()
+	if e := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET); e != nil {
+		return errors.Join(err, fmt.Errorf("leave the pod's network: %w", e))
+	}
+	runtime.UnlockOSThread()
+	return err
 }
 
 // Get fetches http://127.0.0.1:port/path inside the pod over a connection of its own. An

@@ -35,17 +35,23 @@ type Node struct {
 	config string // containerd's config.toml
 	bin    string
 	log    io.Writer
+	lock   *os.File // held as long as dir is ours
 	logf   *os.File
 
 	conn    *grpc.ClientConn
 	runtime cri.RuntimeServiceClient
 
-	cmd    *exec.Cmd     // nil while containerd is stopped
-	exited chan struct{} // closed when cmd has ended
+	cmd    *exec.Cmd       // nil while containerd is stopped
+	exited <-chan struct{} // closed when cmd has ended
 
 	mu   sync.Mutex
 	pods map[string]*Pod // by sandbox id
 }
+
+// reconnect keeps the wait for a server that is started again short; gRPC's own is a second and more.
+var reconnect = grpc.WithConnectParams(grpc.ConnectParams{
+	Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
+})
 
 // StartNode starts a containerd and returns when its CRI is ready and the test
 // image is there. The context bounds the start only; end the node with Close.
@@ -65,13 +71,7 @@ func (n *Node) start(ctx context.Context, v Version) error {
 	if n.bin, err = p.bin(v); err != nil {
 		return err
 	}
-	if n.dir == "" {
-		if n.dir, err = os.MkdirTemp("", "podreload-"); err != nil {
-			return err
-		}
-	}
-	// A folder that was used before may still have shims and mounts below it.
-	if err := sweep(n.dir); err != nil {
+	if n.dir, n.lock, err = claim(n.dir); err != nil {
 		return err
 	}
 	n.runc = p.runc()
@@ -85,9 +85,7 @@ func (n *Node) start(ctx context.Context, v Version) error {
 	n.conn, err = grpc.NewClient("unix://"+n.Socket(),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
-		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff: backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
-		}))
+		reconnect)
 	if err != nil {
 		return err
 	}
@@ -139,19 +137,16 @@ func (n *Node) StartContainerd(ctx context.Context) error {
 	cmd := exec.Command(filepath.Join(n.bin, "containerd"), "--config", n.config)
 	cmd.Env = append(os.Environ(), "PATH="+n.bin+":"+os.Getenv("PATH"))
 	cmd.Stdout, cmd.Stderr = out, out
-	// A group of its own: ^C in a terminal must not end it before its pods.
-	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true}
+	// A group of its own: ^C in a terminal must not end it before its pods. And it must not
+	// outlive us: the next node of anybody's clears up after us then (see orphans).
+	cmd.SysProcAttr = &unix.SysProcAttr{Setpgid: true, Pdeathsig: unix.SIGKILL}
 	// The pods' shims inherit the log; Wait must not wait for them.
 	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
+	exited, err := startAndWait(cmd)
+	if err != nil {
 		return fmt.Errorf("start containerd: %w", err)
 	}
-	exited := make(chan struct{})
 	n.cmd, n.exited = cmd, exited
-	go func() {
-		defer close(exited)
-		_ = cmd.Wait() // it is always ended by a signal, or its end shows in ready
-	}()
 	return n.ready(ctx)
 }
 
@@ -223,7 +218,7 @@ func (n *Node) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var errs []error
-	if n.cmd != nil {
+	if n.cmd != nil && !isClosed(n.exited) {
 		n.mu.Lock()
 		pods := n.pods
 		n.pods = map[string]*Pod{}
@@ -231,8 +226,8 @@ func (n *Node) Close() error {
 		for _, p := range pods {
 			errs = append(errs, p.Remove(ctx))
 		}
-		errs = append(errs, n.StopContainerd())
 	}
+	errs = append(errs, n.StopContainerd())
 	if n.conn != nil {
 		errs = append(errs, n.conn.Close())
 		n.conn = nil
@@ -241,8 +236,9 @@ func (n *Node) Close() error {
 		errs = append(errs, n.logf.Close())
 		n.logf = nil
 	}
-	if n.dir != "" {
-		errs = append(errs, sweep(n.dir), os.RemoveAll(n.dir))
+	if n.lock != nil {
+		errs = append(errs, remove(n.dir), n.lock.Close())
+		n.lock = nil
 	}
 	return errors.Join(errs...)
 }

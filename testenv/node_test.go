@@ -2,13 +2,16 @@ package testenv
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
 // web is the pod that podreload is about: a server of one thing beside nginx.
@@ -33,6 +36,16 @@ func TestNode(t *testing.T) {
 			t.Run("Namespaces", func(t *testing.T) { testNamespaces(t, p) })
 			t.Run("Get", func(t *testing.T) { testGet(t, p) })
 			t.Run("Processes", func(t *testing.T) { testProcesses(t, p) })
+			t.Run("RestartContainerd", func(t *testing.T) { testRestartContainerd(t, p) })
+			t.Run("RestartContainer", func(t *testing.T) { testRestartContainer(t, p) })
+			t.Run("Variants", func(t *testing.T) { testVariants(t, n) })
+			if err := n.Close(); err != nil {
+				t.Error(err)
+			}
+			wantNothingLeft(t, n)
+			if got := readlink(t, "/proc/self/ns/net"); got != readlink(t, "/proc/thread-self/ns/net") {
+				t.Errorf("Dial has left the main thread in %s", got)
+			}
 		})
 	}
 }
@@ -70,6 +83,7 @@ func namespaces(t *testing.T, c *Container) map[string]string {
 }
 
 func testGet(t *testing.T, p *Pod) {
+	t.Helper()
 	var got string
 	err := poll(t.Context(), func() (err error) {
 		got, err = p.Get(t.Context(), 80, "/")
@@ -92,5 +106,71 @@ func testProcesses(t *testing.T, p *Pod) {
 		if strings.Contains(out, other) {
 			t.Errorf("ps in %s shows %s:\n%s", name, other, out)
 		}
+	}
+}
+
+func testRestartContainerd(t *testing.T, p *Pod) {
+	c, ctx := p.Container("nginx"), t.Context()
+	before, err := c.Pid(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.node.StopContainerd(); err != nil {
+		t.Fatal(err)
+	}
+	testGet(t, p)
+	if err := p.node.StartContainerd(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := c.Pid(ctx); after != before || err != nil {
+		t.Errorf("pid of nginx = %d, %v; want %d as before", after, err, before)
+	}
+}
+
+func testRestartContainer(t *testing.T, p *Pod) {
+	ctx := t.Context()
+	old := p.Container("nginx")
+	c, err := p.Restart(ctx, "nginx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.ID == old.ID || c != p.Container("nginx") {
+		t.Errorf("container %s after a restart, %s before", c.ID, old.ID)
+	}
+	testGet(t, p)
+	r, err := p.node.runtime.ListContainers(ctx, &cri.ListContainersRequest{
+		Filter: &cri.ContainerFilter{LabelSelector: map[string]string{"io.kubernetes.container.name": "nginx"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[uint32]string{}
+	for _, c := range r.Containers {
+		got[c.Metadata.Attempt] = c.State.String()
+	}
+	want := map[uint32]string{0: "CONTAINER_EXITED", 1: "CONTAINER_RUNNING"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("records of nginx by attempt (-want +got):\n%s", diff)
+	}
+}
+
+// wantNothingLeft fails if a closed node has left a process, mount, cgroup, socket or file.
+func wantNothingLeft(t *testing.T, n *Node) {
+	t.Helper()
+	if pids, err := processes(n.dir); len(pids) != 0 || err != nil {
+		t.Errorf("processes left: %v, %v", pids, err)
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(mounts), n.dir) {
+		t.Errorf("mounts left below %s:\n%s", n.dir, mounts)
+	}
+	if _, err := os.Stat(n.dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v, want it gone", n.dir, err)
+	}
+	if cgroups, _ := filepath.Glob("/sys/fs/cgroup/*" + nodeCgroup(n.dir)); len(cgroups) != 0 {
+		t.Errorf("cgroups left: %v", cgroups)
 	}
 }

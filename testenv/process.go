@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
+	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,4 +27,31 @@ func end(p *os.Process, closed <-chan struct{}, grace time.Duration) error {
 	}
 	<-closed
 	return nil
+}
+
+// startAndWait starts a process and returns a channel that is closed when it has ended. The
+// thread that started it lives as long as it does: PDEATHSIG is sent when that thread ends,
+// not when the process does, see prctl(2).
+func startAndWait(cmd *exec.Cmd) (<-chan struct{}, error) {
+	started, exited := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer close(exited)
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			_ = cmd.Wait() // how it ended matters to nobody; that it did shows
+		}
+	}()
+	return exited, <-started
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }

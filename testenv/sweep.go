@@ -3,12 +3,12 @@ package testenv
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,17 +25,6 @@ func sweep(dir string) error {
 		return err
 	}
 	return errors.Join(unlinkSockets(dir), unmountBelow(dir), removeCgroups(nodeCgroup(dir)))
-}
-
-// nodeCgroup is the parent of all cgroups of the node in dir.
-func nodeCgroup(dir string) string {
-	h := sha256.Sum256([]byte(dir))
-	return fmt.Sprintf("/podreload-%x", h[:6])
-}
-
-// podCgroup is named as the kubelet's cgroupfs driver does for a besteffort pod.
-func podCgroup(dir, uid string) string {
-	return nodeCgroup(dir) + "/kubepods/besteffort/pod" + uid
 }
 
 // killAll kills the node's processes until there are none; a container may fork meanwhile.
@@ -86,25 +75,39 @@ func processes(dir string) ([]int, error) {
 	return pids, nil
 }
 
-// unlinkSockets removes the sockets of shims that were killed: they lie in a folder
-// that all containerds of the machine share, named in each bundle.
-func unlinkSockets(dir string) error {
-	files, err := filepath.Glob(filepath.Join(dir, "state/io.containerd.runtime.v2.task/*/*/address"))
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		b, err := os.ReadFile(f)
+var socket = regexp.MustCompile(`unix://(/[^"\s]+)`)
+
+// shimSockets lists the sockets of the shims of the node in dir. They lie in a folder that all containerds of
+// the machine share; each bundle names its shim's, in a file that 1.x and 2.x call differently.
+func shimSockets(dir string) ([]string, error) {
+	var sockets []string
+	for _, name := range []string{"address", "bootstrap.json"} {
+		files, err := filepath.Glob(filepath.Join(dir, "state/io.containerd.runtime.v2.task/*/*", name))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if sock, ok := strings.CutPrefix(string(b), "unix://"); ok {
-			if err := os.Remove(sock); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				return nil, err
+			}
+			if m := socket.FindSubmatch(b); m != nil {
+				sockets = append(sockets, string(m[1]))
 			}
 		}
 	}
-	return nil
+	return sockets, nil
+}
+
+// unlinkSockets removes the sockets of shims that were killed.
+func unlinkSockets(dir string) error {
+	sockets, err := shimSockets(dir)
+	for _, s := range sockets {
+		if e := os.Remove(s); !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
 }
 
 // unmountBelow unmounts everything below dir, the newest first.
@@ -129,45 +132,4 @@ func unmountBelow(dir string) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// removeCgroups removes a cgroup and those below it in every hierarchy, v1 or v2.
-func removeCgroups(cgroup string) error {
-	roots, err := filepath.Glob("/sys/fs/cgroup/*" + cgroup)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, root := range append(roots, "/sys/fs/cgroup"+cgroup) {
-		var dirs []string
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
-				dirs = append(dirs, path)
-			}
-			if errors.Is(err, fs.ErrNotExist) {
-				return nil
-			}
-			return err
-		})
-		errs = append(errs, err)
-		for _, d := range slices.Backward(dirs) {
-			errs = append(errs, removeCgroup(d))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// removeCgroup removes one cgroup; the kernel says EBUSY until its last zombie is collected.
-func removeCgroup(dir string) error {
-	deadline := time.Now().Add(5 * time.Second)
-	for {
-		err := unix.Rmdir(dir)
-		if err == nil || errors.Is(err, unix.ENOENT) {
-			return nil
-		}
-		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
-			return fmt.Errorf("remove cgroup %s: %w", dir, err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }
