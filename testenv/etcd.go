@@ -12,6 +12,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 )
 
 // Etcd is one etcd server in this process, on loopback, and a client of it. Its methods are not
@@ -32,16 +33,16 @@ func StartEtcd(ctx context.Context, dir string) (*Etcd, error) {
 	if e.addr, e.peer, err = freeAddrs(); err != nil {
 		return nil, fmt.Errorf("start etcd: %w", err)
 	}
-	if err := e.Start(ctx); err != nil {
-		return nil, err
-	}
 	e.client, err = clientv3.New(clientv3.Config{
-		Endpoints: []string{e.Endpoint()},
-		Logger:    zap.NewNop(),
+		Endpoints:   []string{e.Endpoint()},
+		DialOptions: []grpc.DialOption{reconnect},
+		Logger:      zap.NewNop(),
 	})
 	if err != nil {
-		e.Stop()
 		return nil, fmt.Errorf("connect to etcd: %w", err)
+	}
+	if err := e.Start(ctx); err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
 }
@@ -61,8 +62,20 @@ func freeAddrs() (client, peer string, err error) {
 	return a.Addr().String(), b.Addr().String(), nil
 }
 
-// Start starts a stopped server: same port, same data.
+// Start starts a stopped server, same port and same data, and returns when Client is
+// connected again.
 func (e *Etcd) Start(ctx context.Context) error {
+	if err := e.serve(ctx); err != nil {
+		return err
+	}
+	// The client leaves a server that it lost alone for a while, and does not retry a put.
+	if _, err := e.client.Get(ctx, "/"); err != nil {
+		return fmt.Errorf("connect to etcd on %s: %w", e.addr, err)
+	}
+	return nil
+}
+
+func (e *Etcd) serve(ctx context.Context) error {
 	if e.server != nil {
 		return errors.New("start etcd: it runs already")
 	}
@@ -92,7 +105,8 @@ func (e *Etcd) config() *embed.Config {
 	c.Dir = e.data()
 	c.LogLevel = "warn"
 	c.LogOutputs = []string{e.log()}
-	c.UnsafeNoFsync = true // the data need not outlive the machine
+	c.UnsafeNoFsync = true           // the data need not outlive the machine
+	c.TickMs, c.ElectionMs = 10, 100 // nobody else stands for election: be quick
 	c.ListenClientUrls, c.AdvertiseClientUrls = urls(e.addr), urls(e.addr)
 	c.ListenPeerUrls, c.AdvertisePeerUrls = urls(e.peer), urls(e.peer)
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
