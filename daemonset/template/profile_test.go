@@ -1,0 +1,129 @@
+package template
+
+import (
+	"io/fs"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+func TestDestAndWait(t *testing.T) {
+	for _, bad := range []string{"", "a", "/", "/a/", "/a/../b", "//a", "/a//b", "/a/.", "/a\x00b", "/" + strings.Repeat("x", 4095)} {
+		if checkDest(bad) == nil {
+			t.Errorf("dest %.20q is taken", bad)
+		}
+	}
+	if err := checkDest("/etc/nginx/conf.d/default.conf"); err != nil {
+		t.Error(err)
+	}
+	for wait, want := range map[string][2]time.Duration{
+		"0s": {}, "0s:0s": {}, "2s": {2 * time.Second, 8 * time.Second}, "1s : 1m": {time.Second, time.Minute}, "24h": {24 * time.Hour, 96 * time.Hour},
+	} {
+		quiet, longest, err := parseWait(wait)
+		if err != nil || quiet != want[0] || longest != want[1] {
+			t.Errorf("%s: %v %v %v", wait, quiet, longest, err)
+		}
+	}
+	for _, bad := range []string{"", "1", "-1s", "2s:1s", "1s:", ":1s", "1s:2s:3s", "25h", "1s:25h", "0s:-1s", "2562047h"} {
+		if _, _, err := parseWait(bad); err == nil {
+			t.Errorf("wait %q is taken", bad)
+		}
+	}
+}
+
+func TestMode(t *testing.T) {
+	for mode, want := range map[string]fs.FileMode{"0644": 0o644, "0o600": 0o600, "644": 0o204, "04755": 0o755, "0": 0, "0x1ff": 0o777} {
+		got, err := parseMode(mode, func(string, string, ...any) {})
+		if err != nil || *got != want {
+			t.Errorf("%s: %v %v", mode, got, err)
+		}
+	}
+}
+
+func TestProfile(t *testing.T) {
+	c := load(t, confdir(t, map[string]string{
+		"templates/t": "x",
+		"conf.d/web/nginx.toml": `[template]
+src = "/t"
+Dest = "/etc/nginx/nginx.conf"
+prefix = "web/"
+keys = ["/b", "a", "/a"]
+mode = "0640"
+uid = 0
+gid = -1
+reload_signal = "sighup"
+mkdir = true
+remove = true
+[profile]
+select = "app in (web, api), !canary"
+namespaces = ["prod-*"]
+process = "nginx"
+check = "off"
+wait = "1s"
+signals = ["HUP", "SIGUSR1"]
+allow_empty = true
+`,
+		"conf.d/web/deep/er/tls.toml": "[template]\nsrc = \"t\"\ndest = \"/etc/tls\"\nkeys = [\"/tls\"]\nsensitive = true\n",
+		"conf.d/settings.toml":        "[profile]\nname = \"web\"\ncontainer = \"proxy\"\n",
+	}))
+	if len(c.Problems) > 0 || len(c.Profiles) != 1 {
+		t.Fatal(c.Problems, c.Profiles)
+	}
+	p := profile(t, c, "web")
+	mode, root := fs.FileMode(0o640), uint32(0)
+	want := &Profile{
+		Name: "web", Select: "app in (web, api), !canary", Namespaces: []string{"prod-*"}, Process: "nginx",
+		Container: "proxy", Check: "off", Wait: time.Second, WaitMax: 4 * time.Second,
+		Signals: []string{"HUP", "USR1"}, AllowEmpty: true,
+		Resources: []*Resource{
+			{Name: "web/deep/er/tls.toml", Src: "t", Dest: "/etc/tls", Prefix: "/", Keys: []string{"/tls"}, Sensitive: true},
+			{
+				Name: "web/nginx.toml", Src: "t", Dest: "/etc/nginx/nginx.conf", Prefix: "/web/", Keys: []string{"/b", "a", "/a"},
+				Mode: &mode, UID: &root, ReloadSignal: "HUP", Mkdir: true, Remove: true,
+			},
+		},
+	}
+	ignore := cmp.FilterPath(func(p cmp.Path) bool {
+		s := p.Last().String()
+		return s == ".tmpl" || s == ".limits" || s == ".Selector"
+	}, cmp.Ignore())
+	if diff := cmp.Diff(want, p, ignore, cmp.AllowUnexported(Resource{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !p.Selector.Matches(labels.Set{"app": "api"}) || p.Selector.Matches(labels.Set{"app": "api", "canary": ""}) {
+		t.Error("the selector does not select")
+	}
+	if diff := cmp.Diff([]string{"/tls", "/web/a", "/web/b"}, p.Keys()); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+	if _, ok := c.Profile("no"); ok {
+		t.Error("a profile that is not there")
+	}
+}
+
+func TestGathering(t *testing.T) {
+	c := load(t, confdir(t, map[string]string{
+		"templates/t":            "x",
+		"conf.d/nginx.toml":      strings.Replace(plain, "/etc/t", "/etc/n", 1),
+		"conf.d/tls/certs.toml":  strings.Replace(plain, "/etc/t", "/etc/c", 1),
+		"conf.d/tls/other.toml":  strings.Replace(plain, "/etc/t", "/etc/o", 1),
+		"conf.d/podreload.toml":  "[profile]\nname = \"web\"\nresources = [\"tls/certs\", \"nginx.toml\"]\n",
+		"conf.d/podreload2.toml": "[profile]\nname = \"api\"\nresources = [\"tls/certs\"]\n",
+	}))
+	got := map[string][]string{}
+	for _, p := range c.Profiles {
+		if p.Err != nil {
+			t.Error(p.Err)
+		}
+		for _, r := range p.Resources {
+			got[p.Name] = append(got[p.Name], r.Name)
+		}
+	}
+	want := map[string][]string{"web": {"tls/certs.toml", "nginx.toml"}, "api": {"tls/certs.toml"}, "tls": {"tls/other.toml"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
