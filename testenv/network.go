@@ -28,6 +28,14 @@ func (p *Pod) openNetns(ctx context.Context) (*os.File, error) {
 	return os.Open(fmt.Sprintf("/proc/%d/ns/net", pid))
 }
 
+// closeNetns may be called on a pod that never got so far, and twice.
+func (p *Pod) closeNetns() error {
+	if err := p.netns.Close(); err != nil && !errors.Is(err, os.ErrInvalid) && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
 // Dial connects from inside the pod's network namespace. The address must be a number,
 // not a name: a look-up would happen on another thread, so in another namespace.
 func (p *Pod) Dial(ctx context.Context, network, addr string) (net.Conn, error) {

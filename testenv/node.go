@@ -212,22 +212,16 @@ func (n *Node) RuncRoot() string { return filepath.Join(n.dir, "runc", "k8s.io")
 // Dir is the folder that everything of this node is in.
 func (n *Node) Dir() string { return n.dir }
 
-// Close removes the pods, ends containerd, and whatever may be left of both:
-// processes, mounts, cgroups, files. It may be called twice.
+// Close ends the pods and containerd and takes away whatever may be left of both: processes, mounts,
+// cgroups, files. It needs no containerd that answers, and may be called twice.
 func (n *Node) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	var errs []error
-	if n.cmd != nil && !isClosed(n.exited) {
-		n.mu.Lock()
-		pods := n.pods
-		n.pods = map[string]*Pod{}
-		n.mu.Unlock()
-		for _, p := range pods {
-			errs = append(errs, p.Remove(ctx))
-		}
+	errs := []error{n.StopContainerd()}
+	n.mu.Lock()
+	for _, p := range n.pods {
+		errs = append(errs, p.closeNetns())
 	}
-	errs = append(errs, n.StopContainerd())
+	clear(n.pods)
+	n.mu.Unlock()
 	if n.conn != nil {
 		errs = append(errs, n.conn.Close())
 		n.conn = nil

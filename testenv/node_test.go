@@ -170,6 +170,12 @@ func wantNothingLeft(t *testing.T, n *Node) {
 	if _, err := os.Stat(n.dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("%s: %v, want it gone", n.dir, err)
 	}
+	results, _ := filepath.Glob(cniResults + "/*")
+	for _, f := range results {
+		if b, _ := os.ReadFile(f); strings.Contains(string(b), n.dir) {
+			t.Errorf("left: %s", f)
+		}
+	}
 	if cgroups, _ := filepath.Glob("/sys/fs/cgroup/*" + nodeCgroup(n.dir)); len(cgroups) != 0 {
 		t.Errorf("cgroups left: %v", cgroups)
 	}

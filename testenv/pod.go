@@ -163,9 +163,7 @@ func (p *Pod) Remove(ctx context.Context) error {
 	p.node.mu.Lock()
 	delete(p.node.pods, p.ID)
 	p.node.mu.Unlock()
-	if p.netns != nil {
-		defer p.netns.Close()
-	}
+	defer p.closeNetns()
 	if _, err := p.node.runtime.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: p.ID}); err != nil {
 		return fmt.Errorf("stop pod %s: %w", p.Config.Name, err)
 	}

@@ -46,12 +46,3 @@ func startAndWait(cmd *exec.Cmd) (<-chan struct{}, error) {
 	}()
 	return exited, <-started
 }
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}

@@ -17,14 +17,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sweep ends and unmounts whatever a node in dir has left: containers and shims
-// that outlived containerd, their mounts, sockets and cgroups. It kills only what
-// is in dir's own cgroup or was started for dir's own socket.
+// sweep ends and unmounts whatever the node in dir has left: containers and shims, which
+// outlive containerd, their mounts, sockets and cgroups. It kills only what is in the node's own
+// cgroup or was started for its own socket.
 func sweep(dir string) error {
 	if err := killAll(dir); err != nil {
 		return err
 	}
-	return errors.Join(unlinkSockets(dir), unmountBelow(dir), removeCgroups(nodeCgroup(dir)))
+	return errors.Join(unlinkSockets(dir), forgetNetworks(dir), unmountBelow(dir), removeCgroups(nodeCgroup(dir)))
 }
 
 // killAll kills the node's processes until there are none; a container may fork meanwhile.
@@ -104,6 +104,28 @@ func unlinkSockets(dir string) error {
 	sockets, err := shimSockets(dir)
 	for _, s := range sockets {
 		if e := os.Remove(s); !errors.Is(e, fs.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// cniResults is where the CNI library keeps what plugins answered until the pod's network is deleted; containerd
+// does not say otherwise.
+const cniResults = "/var/lib/cni/results"
+
+// forgetNetworks removes the CNI library's records of pods whose network namespace was below dir.
+func forgetNetworks(dir string) error {
+	files, err := filepath.Glob(cniResults + "/*")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		b, e := os.ReadFile(f)
+		if bytes.Contains(b, []byte(`"`+dir+`/`)) {
+			e = os.Remove(f)
+		}
+		if e != nil && !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}
 	}
