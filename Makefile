@@ -14,8 +14,10 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 help: ## print this help
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
+# podreload knows the digest of the shim of its own build and takes no other.
 build: ## build bin/podreload and bin/podreload-shim: static, stripped, reproducible
-	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/podreload ./cmd/podreload-shim
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/ ./cmd/podreload-shim
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS) -X main.shimDigest=$$(sha256sum bin/podreload-shim | cut -d' ' -f1)" -o bin/ ./cmd/podreload
 
 parts: $(PARTS)/done ## get containerd, runc, nginx… into build/parts; nothing is installed
 
@@ -33,7 +35,7 @@ $(PARTS)/debs: testenv/parts/fetch
 
 $(PARTS)/containerd-$(V2):
 	@echo "parts: building containerd $(V2) (once; 1 to 5 minutes)"
-	@GOBIN=$(CURDIR)/$(PARTS)/containerd-v2 CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" \
+	@GOBIN=$(abspath $(PARTS))/containerd-v2 CGO_ENABLED=0 go install -trimpath -ldflags "-s -w" \
 		$(foreach c,containerd containerd-shim-runc-v2 ctr,$(CONTAINERD)/cmd/$(c)@$(V2))
 	@touch $@
 
