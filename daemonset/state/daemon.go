@@ -1,0 +1,43 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Daemon claims the directory for this process until done is called or the
+// process ends; ErrRunning names who has it. The runtime's endpoint is written
+// in for the manual commands, which ignore a daemon of another runtime.
+func (s *Store) Daemon(endpoint string) (done func(), err error) {
+	f, err := s.lockFile("daemon")
+	if errors.Is(err, ErrLocked) {
+		return nil, fmt.Errorf("%w with the state directory %s (%w); end it or name another with --state", ErrRunning, s.dir, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	note(f, strconv.Itoa(os.Getpid())+"\n"+endpoint)
+	return func() { release(f) }, nil
+}
+
+// Running tells of the daemon that has the directory now; ok is false also for
+// the moment in which it starts or ends.
+func (s *Store) Running() (pid int, endpoint string, ok bool) {
+	f, err := s.root.Open("daemon")
+	if err != nil {
+		return 0, "", false
+	}
+	defer f.Close()
+	if !taken(f) {
+		return 0, "", false
+	}
+	first, rest, _ := strings.Cut(read(f), "\n")
+	if pid, err = strconv.Atoi(first); err != nil {
+		return 0, "", false
+	}
+	endpoint, _, _ = strings.Cut(rest, "\n")
+	return pid, endpoint, true
+}

@@ -1,0 +1,229 @@
+package state
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/podreload/podreload/daemonset"
+)
+
+// childEnv makes a run of this test binary another process of the same
+// directory: "ROLE DIRECTORY".
+const childEnv = "PODRELOAD_STATE_TEST_CHILD"
+
+func TestMain(m *testing.M) {
+	if role, dir, ok := strings.Cut(os.Getenv(childEnv), " "); ok {
+		if err := child(role, dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// child does its part, says so in a line, and goes on until it is killed or its
+// stdin ends.
+func child(role, dir string) error {
+	s, err := Open(dir)
+	if err != nil {
+		return err
+	}
+	switch role {
+	case "lock":
+		_, err = s.Lock(context.Background(), "c1")
+	case "daemon":
+		_, err = s.Daemon("/run/containerd.sock")
+	case "save":
+		for i := 0; err == nil; i++ {
+			status := daemonset.Status{ContainerID: "c1", Reason: strings.Repeat("x", i%(64<<10))}
+			if err = s.Save(status); i == 0 {
+				fmt.Println("saved")
+			}
+		}
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+// startChild returns when the child has done its part. Kill it with the function.
+func startChild(t *testing.T, role, dir string) (pid int, kill func()) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childEnv+"="+role+" "+dir)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = stdin.Close()
+		_ = cmd.Wait()
+	})
+	t.Cleanup(kill)
+	if !bufio.NewScanner(stdout).Scan() {
+		kill()
+		t.Fatalf("child %s: %v", role, cmd.ProcessState)
+	}
+	return cmd.Process.Pid, kill
+}
+
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func TestLockAmongProcesses(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	pid, kill := startChild(t, "lock", dir)
+	_, err := s.Lock(ended(), "c1")
+	if !errors.Is(err, ErrLocked) || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "process "+strconv.Itoa(pid)) {
+		t.Errorf("got %v, want ErrLocked with process %d", err, pid)
+	}
+	if err := s.Remove("c1"); !errors.Is(err, ErrLocked) {
+		t.Errorf("Remove: got %v, want ErrLocked", err)
+	}
+	unlock, err := s.Lock(t.Context(), "c2")
+	if err != nil {
+		t.Errorf("another container: %v", err)
+	} else {
+		unlock()
+	}
+	kill()
+	unlock, err = s.Lock(t.Context(), "c1")
+	if err != nil {
+		t.Fatalf("after the holder died: %v", err)
+	}
+	unlock()
+}
+
+func TestLockWaits(t *testing.T) {
+	s := open(t, t.TempDir())
+	unlock, err := s.Lock(t.Context(), "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Lock(ended(), "c1"); !errors.Is(err, ErrLocked) {
+		t.Errorf("got %v, want ErrLocked in the same process, too", err)
+	}
+	got := make(chan error)
+	go func() {
+		second, err := s.Lock(t.Context(), "c1")
+		if err == nil {
+			second()
+		}
+		got <- err
+	}()
+	unlock()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+}
+
+// However locks, unlocks and removals mix, there is one holder.
+func TestOneHolder(t *testing.T) {
+	dir := t.TempDir()
+	var holders atomic.Int32
+	var wait sync.WaitGroup
+	for range 4 {
+		s := open(t, dir)
+		wait.Go(func() {
+			for range 200 {
+				unlock, err := s.Lock(t.Context(), "c1")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n := holders.Add(1); n != 1 {
+					t.Errorf("%d holders", n)
+				}
+				if err := s.Save(example("c1")); err != nil {
+					t.Error(err)
+				}
+				holders.Add(-1)
+				unlock()
+			}
+		})
+		wait.Go(func() {
+			for range 200 {
+				if err := s.Remove("c1"); err != nil && !errors.Is(err, ErrLocked) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
+func TestCrashWhileSaving(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	for range 10 {
+		_, kill := startChild(t, "save", dir)
+		for range 50 {
+			if _, err := s.Load("c1"); err != nil {
+				t.Fatalf("while it is saved: %v", err)
+			}
+		}
+		kill()
+		if _, err := s.Load("c1"); err != nil {
+			t.Fatalf("after a crash: %v", err)
+		}
+	}
+}
+
+func TestDaemon(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	if pid, _, ok := s.Running(); ok {
+		t.Errorf("before any daemon: pid %d runs", pid)
+	}
+	pid, kill := startChild(t, "daemon", dir)
+	if got, endpoint, ok := s.Running(); !ok || got != pid || endpoint != "/run/containerd.sock" {
+		t.Errorf("Running() = %d, %q, %t; want %d", got, endpoint, ok, pid)
+	}
+	if _, err := s.Daemon(""); !errors.Is(err, ErrRunning) || !strings.Contains(err.Error(), strconv.Itoa(pid)) {
+		t.Errorf("got %v, want ErrRunning with pid %d", err, pid)
+	}
+	kill()
+	if got, _, ok := s.Running(); ok {
+		t.Errorf("after the daemon was killed: pid %d runs", got)
+	}
+	done, err := s.Daemon("here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, endpoint, ok := s.Running(); !ok || got != os.Getpid() || endpoint != "here" {
+		t.Errorf("Running() = %d, %q, %t; want this process", got, endpoint, ok)
+	}
+	done()
+	if got, _, ok := s.Running(); ok {
+		t.Errorf("after the daemon ended: pid %d runs", got)
+	}
+}
