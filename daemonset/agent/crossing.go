@@ -1,0 +1,250 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/template"
+	"github.com/podreload/podreload/daemonset/verify"
+	"github.com/podreload/podreload/nsenter"
+	"github.com/podreload/podreload/shim"
+)
+
+// crossing holds the pinned processes of one pass: the container's init, whose
+// namespaces are entered, and the server that is signalled.
+type crossing struct {
+	init   *nsenter.Process
+	server *nsenter.Process // nil: nothing is signalled
+	preset *verify.Preset   // nil: no rule for success
+	signal syscall.Signal
+
+	waiting error // there is something to signal, but not yet
+}
+
+// enter pins who is meant. The caller closes the result.
+func enter(ctx context.Context, job Job) (*crossing, error) {
+	init, err := pin(job.Target.Container)
+	if err != nil {
+		return nil, err
+	}
+	c := &crossing{init: init}
+	if err := c.find(ctx, job); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func pin(container daemonset.Container) (*nsenter.Process, error) {
+	init, err := nsenter.Pin(container.Pid)
+	if err != nil {
+		return nil, failed(crossingState(err), fmt.Errorf("container %s: %w", container, err))
+	}
+	return init, nil
+}
+
+// find decides who is signalled, and with what.
+func (c *crossing) find(ctx context.Context, job Job) error {
+	signal, err := reloadSignal(job.Profile, job.Target.Container.Pod)
+	if err != nil {
+		return failed(daemonset.Invalid, err)
+	}
+	c.signal = signal
+	switch {
+	case job.Profile.Process != "":
+		preset, err := verify.Lookup(job.Profile.Process)
+		if err != nil {
+			return failed(daemonset.Invalid, err)
+		}
+		c.preset = &preset
+		if c.signal == 0 {
+			c.signal = preset.Signal
+		}
+		server, err := preset.Find(ctx, c.init)
+		if errors.Is(err, verify.ErrNoServer) {
+			c.waiting = err
+			return nil
+		}
+		if err != nil {
+			return failed(serverState(err), err)
+		}
+		c.server = server
+	case c.signal != 0:
+		// Without a preset the container's first process is meant, as
+		// `ctr task kill` means it.
+		if c.server, err = pin(job.Target.Container); err != nil {
+			return err
+		}
+	default:
+		return nil
+	}
+	info, err := c.server.Info()
+	if err != nil {
+		return failed(crossingState(err), err)
+	}
+	if err := verify.CanSignal(info, c.signal); err != nil {
+		return failed(daemonset.Failed, err)
+	}
+	return nil
+}
+
+// before is what the proof compares with; nil where there is no rule.
+func (c *crossing) before() (*verify.Proof, error) {
+	if c.server == nil || c.preset == nil {
+		return nil, nil
+	}
+	proof, err := c.preset.Before(c.server)
+	if err != nil {
+		return nil, failed(serverState(err), err)
+	}
+	return proof, nil
+}
+
+// successor answers whether the server is another than the one that was
+// signalled last, or has gone: then nothing that was proved counts any more.
+func (c *crossing) successor(last *daemonset.Process) bool {
+	if last == nil {
+		return false
+	}
+	if c.server == nil {
+		return c.waiting != nil
+	}
+	return c.server.Pid() != last.Pid || c.server.StartTime() != last.StartTime
+}
+
+func (c *crossing) process() *daemonset.Process {
+	if c.server == nil {
+		return nil
+	}
+	p := &daemonset.Process{Pid: c.server.Pid(), StartTime: c.server.StartTime()}
+	if info, err := c.server.Info(); err == nil {
+		p.NSPid, p.Exe = info.NSPid, info.Exe
+	}
+	return p
+}
+
+// Close lets the pinned processes go.
+func (c *crossing) Close() {
+	c.init.Close()
+	if c.server != nil {
+		c.server.Close()
+	}
+}
+
+// reloadSignal is the pod label's signal where the profile allows it, else the
+// resources', else 0: the preset decides.
+func reloadSignal(p *template.Profile, pod daemonset.Pod) (syscall.Signal, error) {
+	name, allowed := "", slices.Clone(p.Signals)
+	for _, r := range p.Resources {
+		if r.ReloadSignal == "" {
+			continue
+		}
+		if name != "" && name != r.ReloadSignal {
+			return 0, fmt.Errorf("profile %s: its resources want different signals (%s and %s); one profile reloads once: "+
+				"give them one reload_signal or split the profile", p.Name, name, r.ReloadSignal)
+		}
+		name = r.ReloadSignal
+	}
+	if name != "" && len(allowed) == 0 {
+		allowed = []string{name}
+	}
+	if label, ok := pod.Labels[LabelSignal]; ok {
+		label = strings.TrimPrefix(strings.ToUpper(label), "SIG")
+		if !slices.Contains(allowed, label) {
+			return 0, fmt.Errorf("the pod label %s asks for signal %q, which profile %s does not allow (signals = [%s])",
+				LabelSignal, label, p.Name, strings.Join(allowed, ", "))
+		}
+		name = label
+	}
+	if name == "" {
+		return 0, nil
+	}
+	return verify.Signal(name)
+}
+
+// supported refuses what this version, this runtime or this container cannot
+// do, before anything is touched.
+func supported(job Job) error {
+	c, p := job.Target.Container, job.Profile
+	switch {
+	case p.Err != nil:
+		return failed(daemonset.Invalid, p.Err)
+	case p.Check != "off":
+		return unsupported("profile %s: trying a configuration before it is applied is not in this version yet; "+
+			"set check = \"off\" in [profile] to apply unchecked", p.Name)
+	case !hostVisible(c.Runtime):
+		return unsupported("runtime %s runs the container where the node cannot see its processes "+
+			"(Kata, gVisor); podreload enters namespaces of the node's own kernel only", c.Runtime)
+	case c.UserNS:
+		return unsupported("the pod has a user namespace of its own (hostUsers: false), which is not in this version yet")
+	}
+	for _, r := range p.Resources {
+		for field, value := range map[string]string{"reload_cmd": r.ReloadCmd, "check_cmd": r.CheckCmd} {
+			if value != "" {
+				return unsupported("%s: %s is not in this version yet; use reload_signal, or process = \"nginx\" in [profile]", r.Name, field)
+			}
+		}
+	}
+	return nil
+}
+
+func unsupported(format string, args ...any) error {
+	return failed(daemonset.Unsupported, fmt.Errorf(format, args...))
+}
+
+// hostVisible tells runtimes that run processes on the node's kernel from
+// those that do not, by the name that containerd knows them by.
+func hostVisible(runtime string) bool {
+	return strings.HasPrefix(runtime, "io.containerd.runc.") || runtime == "io.containerd.runtime.v1.linux"
+}
+
+func request(op shim.Op, files []daemonset.File, c daemonset.Container) shim.Request {
+	req := shim.Request{Op: op, UID: c.UID, GID: c.GID}
+	for _, f := range files {
+		file := shim.File{Path: f.Path, Data: f.Data, UID: f.UID, GID: f.GID, Mkdir: f.Mkdir}
+		if f.Mode != nil {
+			mode := uint32(*f.Mode)
+			file.Mode = &mode
+		}
+		req.Files = append(req.Files, file)
+	}
+	return req
+}
+
+func fileStatus(files []daemonset.File, r shim.Result) []daemonset.FileStatus {
+	var out []daemonset.FileStatus
+	for i, f := range files {
+		s := daemonset.FileStatus{Path: f.Path, Bytes: len(f.Data)}
+		if i < len(r.Files) {
+			s.Changed = r.Files[i].Changed
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// Running answers [Runs] from the node's own /proc.
+func Running(ctx context.Context) Runs {
+	return func(c daemonset.Container, process string) bool {
+		preset, err := verify.Lookup(process)
+		if err != nil {
+			return false
+		}
+		init, err := pin(c)
+		if err != nil {
+			return false
+		}
+		defer init.Close()
+		server, err := preset.Find(ctx, init)
+		if err != nil {
+			return errors.Is(err, verify.ErrAmbiguous)
+		}
+		server.Close()
+		return true
+	}
+}

@@ -1,0 +1,21 @@
+// Package agent is the reconcile loop: it decides which container gets which
+// files and makes it so, again and again, until the server runs with them.
+//
+// Data goes one way: source → template → nsenter and shim → verify → state.
+// This package wires those, and holds what belongs to none of them: the choice
+// of containers ([Choose]), one apply ([Applier]) and the loop ([Agent]). The
+// manual commands use the first two, the daemon all three.
+//
+// The loop is level-triggered. An event (a key, a container, a timer) only
+// wakes the worker of a target; what is done follows from what is true then:
+// the newest snapshot, the record of the target, the files inside. A missed or
+// doubled event therefore costs nothing but time.
+//
+// Goroutines: [Agent.Run] owns all of them and returns when the last has
+// ended: one that follows the runtime, one a profile that follows its keys
+// (feed), one a target that applies (worker). A worker works on one container
+// only, so one that hangs delays no other.
+//
+// What is not here: how a server is found and proved (verify), how bytes get
+// inside (nsenter, shim), what the records look like on disk (state).
+package agent

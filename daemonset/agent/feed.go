@@ -1,0 +1,82 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/podreload/podreload/daemonset/source"
+	"github.com/podreload/podreload/daemonset/template"
+)
+
+// feed follows the keys of one profile and wakes the profile's workers. Its
+// goroutine is [feed.run], started and ended by the Agent.
+type feed struct {
+	profile *template.Profile
+	sub     *source.Subscription
+
+	mu      sync.Mutex
+	workers map[string]*worker // by container id
+}
+
+func newFeed(p *template.Profile, sub *source.Subscription) *feed {
+	return &feed{profile: p, sub: sub, workers: map[string]*worker{}}
+}
+
+func (f *feed) add(w *worker) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.workers[w.target.Container.ID] = w
+}
+
+// remove takes the worker out and says whether it was the last.
+func (f *feed) remove(w *worker) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.workers, w.target.Container.ID)
+	return len(f.workers) == 0
+}
+
+func (f *feed) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.sub.Changed():
+		}
+		if !settle(ctx, f.sub.Changed(), f.profile.Wait, f.profile.WaitMax) {
+			return
+		}
+		f.mu.Lock()
+		for _, w := range f.workers {
+			w.wake()
+		}
+		f.mu.Unlock()
+	}
+}
+
+// settle waits until nothing has changed for quiet, but no longer than longest
+// in all. With quiet 0 it returns at once: the first change goes through, and
+// what comes while a worker is busy coalesces there. It returns false when ctx
+// has ended.
+func settle(ctx context.Context, changed <-chan struct{}, quiet, longest time.Duration) bool {
+	if quiet <= 0 {
+		return true
+	}
+	ceiling := time.NewTimer(max(longest, quiet))
+	defer ceiling.Stop()
+	still := time.NewTimer(quiet)
+	defer still.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-changed:
+			still.Reset(quiet)
+		case <-still.C:
+			return true
+		case <-ceiling.C:
+			return true
+		}
+	}
+}

@@ -1,0 +1,66 @@
+package agent
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestSettle holds `wait` to what it promises: a true quiet period with a
+// ceiling.
+func TestSettle(t *testing.T) {
+	tests := map[string]struct {
+		quiet, longest time.Duration
+		changes        []time.Duration // when more changes come, from the first
+		want           time.Duration
+	}{
+		"none":                    {0, 0, []time.Duration{time.Millisecond}, 0},
+		"quiet at once":           {2 * time.Second, 10 * time.Second, nil, 2 * time.Second},
+		"each change starts anew": {2 * time.Second, 10 * time.Second, []time.Duration{time.Second, 2500 * time.Millisecond}, 4500 * time.Millisecond},
+		"never quiet": {2 * time.Second, 5 * time.Second,
+			[]time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second}, 5 * time.Second},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				changed := make(chan struct{}, 1)
+				go func() {
+					var at time.Duration
+					for _, c := range tt.changes {
+						time.Sleep(c - at)
+						at = c
+						changed <- struct{}{}
+					}
+				}()
+				began := time.Now()
+				if !settle(t.Context(), changed, tt.quiet, tt.longest) {
+					t.Fatal("settle says that the context has ended")
+				}
+				if got := time.Since(began); got != tt.want {
+					t.Errorf("settled after %v, want %v", got, tt.want)
+				}
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+func TestSettleEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if settle(ctx, nil, time.Hour, time.Hour) {
+		t.Error("settle went on after its context had ended")
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	for failures, want := range map[int]time.Duration{0: time.Second, 1: time.Second, 2: 2 * time.Second, 5: 16 * time.Second, 1000: time.Minute} {
+		for range 100 {
+			got := backoff(failures, time.Second, time.Minute)
+			if got < want || got > want+want/5 {
+				t.Fatalf("after %d failures: %v, want %v and up to a fifth", failures, got, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/template"
+	"github.com/podreload/podreload/daemonset/verify"
+	"github.com/podreload/podreload/shim"
+)
+
+// Difference is one file, as it is inside and as it would be.
+type Difference struct {
+	File    daemonset.File
+	Existed bool
+	Changed bool   // content, mode or owner
+	Inside  []byte // the content now; nil unless it was asked for
+}
+
+// Look renders the job's files and compares them with those inside. Nothing
+// changes. With content it brings what is inside out, for a diff.
+func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference, error) {
+	if job.Target.State != "" {
+		return nil, failed(job.Target.State, errors.New(job.Target.Reason))
+	}
+	if err := supported(job); err != nil {
+		return nil, err
+	}
+	files, err := job.Profile.Render(job.Snapshot, template.FactsOf(job.Target.Container))
+	if err != nil {
+		return nil, failed(daemonset.Failed, err)
+	}
+	init, err := pin(job.Target.Container)
+	if err != nil {
+		return nil, err
+	}
+	c := &crossing{init: init}
+	defer c.Close()
+	compared, err := a.cross(ctx, c, request(shim.Compare, files, job.Target.Container))
+	if err != nil {
+		return nil, err
+	}
+	var out []Difference
+	for i, r := range compared.Files {
+		d := Difference{File: files[i], Existed: r.Existed, Changed: r.Changed}
+		if content && r.Changed && r.Existed && !d.File.Sensitive {
+			inside, err := a.cross(ctx, c, request(shim.Read, files[i:i+1], job.Target.Container))
+			if err != nil {
+				return nil, err
+			}
+			d.Inside = inside.Files[0].Data
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// Render makes the files of a job without touching its container.
+func Render(job Job) ([]daemonset.File, error) {
+	if job.Target.State != "" {
+		return nil, failed(job.Target.State, errors.New(job.Target.Reason))
+	}
+	if job.Profile.Err != nil {
+		return nil, failed(daemonset.Invalid, job.Profile.Err)
+	}
+	return job.Profile.Render(job.Snapshot, template.FactsOf(job.Target.Container))
+}
+
+// Signal sends one signal to the target's server and writes nothing. A reload
+// signal of a preset is proved; of any other it is known only that it was
+// sent. Only signals that the profile or its preset names are sent without
+// force, since nginx catches TERM too; one that the server does not catch is
+// never sent. Zero means the signal that reloads.
+func (a *Applier) Signal(ctx context.Context, job Job, signal syscall.Signal, force bool) (*daemonset.Process, error) {
+	if job.Target.State != "" {
+		return nil, failed(job.Target.State, errors.New(job.Target.Reason))
+	}
+	unlock, err := a.lock(ctx, job.Target.Container.ID)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	c, err := enter(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	if c.server == nil {
+		if c.waiting != nil {
+			return nil, failed(daemonset.Waiting, c.waiting)
+		}
+		return nil, failed(daemonset.Invalid, fmt.Errorf("profile %s has neither process nor reload_signal: there is nobody to signal", job.Profile.Name))
+	}
+	reload := signal == 0 || signal == c.signal
+	if !reload {
+		if err := c.choose(job, signal, force); err != nil {
+			return nil, err
+		}
+	}
+	var proof *verify.Proof
+	if reload {
+		if proof, err = c.before(); err != nil {
+			return nil, err
+		}
+		if proof != nil {
+			defer proof.Close()
+		}
+	}
+	req := request(shim.Apply, nil, job.Target.Container)
+	req.Signal, req.Always = int(c.signal), true
+	if _, err := a.cross(ctx, c, req); err != nil {
+		return nil, err
+	}
+	if proof != nil {
+		err = a.prove(ctx, proof)
+	}
+	return c.process(), err
+}
+
+// choose takes another signal than the one that reloads.
+func (c *crossing) choose(job Job, signal syscall.Signal, force bool) error {
+	name := verify.SignalName(signal)
+	if !force && !slices.Contains(job.Profile.Signals, name) {
+		return failed(daemonset.Invalid, fmt.Errorf("profile %s does not list signal %s (signals = [%s]); --force sends it all the same",
+			job.Profile.Name, name, strings.Join(job.Profile.Signals, ", ")))
+	}
+	info, err := c.server.Info()
+	if err != nil {
+		return failed(crossingState(err), err)
+	}
+	if err := verify.CanSignal(info, signal); err != nil {
+		return failed(daemonset.Failed, err)
+	}
+	c.signal = signal
+	return nil
+}
