@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/podreload/podreload/daemonset/agent"
+)
+
+// applied is what one target came to, as apply prints it.
+type applied struct {
+	Container string   `json:"container"`
+	Name      string   `json:"name"`
+	Pod       string   `json:"pod"`
+	Namespace string   `json:"namespace"`
+	Profile   string   `json:"profile"`
+	Result    string   `json:"result"` // a state, or unchanged, or "would change"
+	Revision  int64    `json:"revision,omitempty"`
+	Changed   []string `json:"changed"` // paths
+	Reason    string   `json:"reason,omitempty"`
+}
+
+// applyParallel is how many targets a manual apply works on at once.
+const applyParallel = 8
+
+var applyCommand = &cli.Command{
+	Name:      "apply",
+	Usage:     "bring targets up to date now: one pass, with its result as the exit code",
+	ArgsUsage: "ID...",
+	Flags: outputFlags(
+		&cli.BoolFlag{Name: "all", Usage: "every target of this node"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "say what would change, and change nothing"},
+	),
+	Action: func(ctx context.Context, c *cli.Command) error {
+		if c.Bool("all") == c.Args().Present() {
+			return usagef("podreload apply needs --all or an %s", idUsage)
+		}
+		jobs, err := targetJobs(ctx, c, c.Bool("all"), c.Args().Slice())
+		if err != nil {
+			return err
+		}
+		applier, closeApplier, err := openApplier(c)
+		if err != nil {
+			return err
+		}
+		defer closeApplier()
+
+		results, errs := make([]applied, len(jobs)), make([]error, len(jobs))
+		var group errgroup.Group
+		group.SetLimit(applyParallel)
+		for i, job := range jobs {
+			group.Go(func() error {
+				results[i], errs[i] = applyOne(ctx, applier, job, c.Bool("dry-run"))
+				logrus.WithFields(logrus.Fields{"target": job.Target.Container, "result": results[i].Result}).Debug("done")
+				return nil
+			})
+		}
+		_ = group.Wait() // the errors are in errs
+		if err := print(c, results, applyTable(c, results)); err != nil {
+			return err
+		}
+		return worst(errs)
+	},
+}
+
+func applyOne(ctx context.Context, applier *agent.Applier, job agent.Job, dry bool) (applied, error) {
+	t := job.Target.Container
+	r := applied{Container: t.ID, Name: t.Name, Pod: t.Pod.Name, Namespace: t.Pod.Namespace, Profile: job.Target.Profile, Changed: []string{}}
+	if dry {
+		differences, err := applier.Look(ctx, job, false)
+		if err != nil {
+			r.Result, r.Reason = string(agent.StateOf(err)), err.Error()
+			return r, err
+		}
+		r.Result, r.Revision = "unchanged", job.Snapshot.Revision()
+		for _, d := range differences {
+			if d.Changed {
+				r.Result, r.Changed = "would change", append(r.Changed, d.File.Path)
+			}
+		}
+		return r, nil
+	}
+	outcome, err := applier.Apply(ctx, job)
+	s := outcome.Status
+	r.Result, r.Revision, r.Reason = string(s.State), s.Revision, s.Reason
+	switch {
+	case outcome.Unchanged:
+		r.Result = "unchanged"
+	case err != nil && r.Reason == "":
+		r.Result, r.Reason = string(agent.StateOf(err)), err.Error()
+	default:
+		for _, f := range s.Files {
+			if f.Changed {
+				r.Changed = append(r.Changed, f.Path)
+			}
+		}
+	}
+	return r, err
+}
+
+func applyTable(c *cli.Command, results []applied) table {
+	t := table{header: []string{"CONTAINER", "NAME", "POD", "NAMESPACE", "PROFILE", "RESULT", "REVISION", "CHANGED", "REASON"}}
+	for _, r := range results {
+		t.rows = append(t.rows, []string{
+			id(c, r.Container), orDash(r.Name), r.Pod, r.Namespace, line(r.Profile), r.Result,
+			strconv.FormatInt(r.Revision, 10), orDash(strings.Join(r.Changed, ",")), line(r.Reason),
+		})
+	}
+	return t
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v3"
+
+	"github.com/podreload/podreload/daemonset/agent"
+)
+
+var daemonCommand = &cli.Command{
+	Name:  "daemon",
+	Usage: "run the node agent until it is told to stop",
+	Flags: []cli.Flag{
+		&cli.DurationFlag{Name: "resync", Value: time.Minute,
+			Usage: "how often to compare the files inside the containers though nothing changed, to repair drift"},
+	},
+	Action: func(ctx context.Context, c *cli.Command) error {
+		if err := noArgs(c); err != nil {
+			return err
+		}
+		if c.Duration("resync") < time.Second {
+			return usagef("--resync %s: it must be 1s or more", c.Duration("resync"))
+		}
+		config, err := loadProfiles(c)
+		if err != nil {
+			return err
+		}
+		applier, closeApplier, err := openApplier(c)
+		if err != nil {
+			return err
+		}
+		defer closeApplier()
+		release, err := applier.Store.Daemon(c.String("runtime-endpoint"))
+		if err != nil {
+			return err
+		}
+		defer release()
+		etcd, err := openSource(c)
+		if err != nil {
+			return err
+		}
+		defer etcd.Close()
+		client, err := openPods(c)
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+
+		logrus.WithFields(logrus.Fields{
+			"version": version, "profiles": len(config.Profiles), "runtime": c.String("runtime-endpoint"), "etcd": endpoints(c),
+		}).Info("podreload runs")
+		node := &agent.Agent{
+			Containers: client, Source: etcd, Profiles: config.Profiles, Applier: applier,
+			Resync: c.Duration("resync"), Log: logrus.StandardLogger(),
+		}
+		if err := node.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
+			return err
+		}
+		logrus.Info("podreload ends; reloads that are owed stay noted")
+		return nil
+	},
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/podreload/podreload/daemonset/agent"
+)
+
+// The exit codes, as documented in README.md beside this file.
+const (
+	exitOK          = 0
+	exitError       = 1
+	exitUsage       = 2
+	exitNotFound    = 3 // or ambiguous
+	exitRefused     = 4 // by the check
+	exitNotVerified = 5
+	exitInterrupted = 130
+)
+
+// codeError is an error with the exit code that it means.
+type codeError struct {
+	code int
+	err  error
+}
+
+func (e *codeError) Error() string { return e.err.Error() }
+func (e *codeError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error {
+	return &codeError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+func notFoundf(format string, args ...any) error {
+	return &codeError{code: exitNotFound, err: fmt.Errorf(format, args...)}
+}
+
+// codeOf is the exit code of one error.
+func codeOf(err error) int {
+	if e, ok := errors.AsType[*codeError](err); ok {
+		return e.code
+	}
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, agent.ErrNotVerified):
+		return exitNotVerified
+	}
+	return exitError
+}
+
+// worst joins the errors of many targets. The code is the worst of them, in
+// the order 5 > 4 > 3 > 1; what each was has been printed by then.
+func worst(errs []error) error {
+	code, failures := exitOK, 0
+	for _, err := range errs {
+		if err != nil {
+			failures++
+			code = max(code, codeOf(err))
+		}
+	}
+	switch {
+	case failures == 0:
+		return nil
+	case len(errs) == 1:
+		return errs[0]
+	}
+	return &codeError{code: code, err: fmt.Errorf("%d of %d targets failed", failures, len(errs))}
+}
+
+// exitCode says what failed on stderr and answers the process's exit code.
+func exitCode(ctx context.Context, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if ctx.Err() != nil {
+		logrus.Error("interrupted")
+		return exitInterrupted
+	}
+	logrus.Error(err)
+	return codeOf(err)
+}

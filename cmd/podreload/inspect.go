@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/podreload/podreload/daemonset"
+)
+
+// inspection is everything known of one target.
+type inspection struct {
+	Status  daemonset.Status `json:"status"`
+	Target  daemonset.Target `json:"target"`
+	Profile *profileRow      `json:"profile"`
+}
+
+var inspectCommand = &cli.Command{
+	Name:        "inspect",
+	Usage:       "print everything known of targets",
+	ArgsUsage:   "ID...",
+	Description: "One ID prints one object, several an array. ID is " + idUsage[4:len(idUsage)-1] + ".",
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "json", Usage: "`FORMAT`: json, yaml, go-template or table"},
+		&cli.StringFlag{Name: "template", Usage: "Go `TEMPLATE` for -o go-template"},
+	},
+	Action: func(ctx context.Context, c *cli.Command) error {
+		if !c.Args().Present() {
+			return usagef("podreload inspect needs an %s", idUsage)
+		}
+		v, err := look(ctx, c)
+		if err != nil {
+			return err
+		}
+		targets, err := pickAll(v.targets, c.Args().Slice())
+		if err != nil {
+			return err
+		}
+		store, err := openStore(c)
+		if err != nil {
+			return err
+		}
+		var found []inspection
+		t := table{header: []string{"CONTAINER", "NAME", "POD", "NAMESPACE", "PROFILE", "STATE", "REASON"}}
+		for _, target := range targets {
+			s, err := status(store, target)
+			if err != nil {
+				return err
+			}
+			i := inspection{Status: s, Target: target}
+			if p, ok := v.config.Profile(target.Profile); ok {
+				row := rowOf(p)
+				i.Profile = &row
+			}
+			found = append(found, i)
+			t.rows = append(t.rows, []string{id(c, s.ContainerID), orDash(s.Name), s.Pod, s.Namespace, s.Profile, string(s.State), line(s.Reason)})
+		}
+		if len(found) == 1 {
+			return print(c, found[0], t)
+		}
+		return print(c, found, t)
+	},
+}

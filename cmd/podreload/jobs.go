@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/source"
+	"github.com/podreload/podreload/daemonset/template"
+)
+
+// targetJobs makes the jobs of targets that refs name, or of all: what was
+// chosen, its profile, and what etcd holds for it now.
+func targetJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([]agent.Job, error) {
+	v, err := look(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	targets := v.targets
+	if !all {
+		if targets, err = pickAll(v.targets, refs); err != nil {
+			return nil, err
+		}
+	}
+	etcd, err := openSource(c)
+	if err != nil {
+		return nil, err
+	}
+	defer etcd.Close()
+	read := snapshots{client: etcd, timeout: c.Duration("timeout")}
+	var jobs []agent.Job
+	for _, t := range targets {
+		job := agent.Job{Target: t, Look: true}
+		if p, ok := v.config.Profile(t.Profile); ok && t.State == "" {
+			job.Profile = p
+			if p.Err == nil {
+				if job.Snapshot, err = read.of(ctx, p); err != nil {
+					return nil, err
+				}
+			}
+		}
+		jobs = append(jobs, job)
+	}
+	return jobs, nil
+}
+
+// snapshots reads what profiles need from etcd, each profile once.
+type snapshots struct {
+	client  *source.Client
+	timeout time.Duration
+	read    map[string]*source.Snapshot
+}
+
+func (s *snapshots) of(ctx context.Context, p *template.Profile) (*source.Snapshot, error) {
+	if snapshot := s.read[p.Name]; snapshot != nil {
+		return snapshot, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	snapshot, err := s.client.Read(ctx, p.Keys())
+	if err != nil {
+		return nil, err
+	}
+	if s.read == nil {
+		s.read = map[string]*source.Snapshot{}
+	}
+	s.read[p.Name] = snapshot
+	return snapshot, nil
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v3"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/pods"
+	"github.com/podreload/podreload/daemonset/source"
+	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/daemonset/template"
+	"github.com/podreload/podreload/nsenter"
+)
+
+// The parts that commands work with, each opened by the commands that need it
+// only: `profiles` works without containerd, `ps` without etcd.
+
+func openPods(c *cli.Command) (*pods.Client, error) {
+	return pods.Dial(c.String("runtime-endpoint"), c.String("containerd-namespace"))
+}
+
+func openSource(c *cli.Command) (*source.Client, error) {
+	user, password, err := credentials(c)
+	if err != nil {
+		return nil, err
+	}
+	return source.Open(source.Config{
+		Endpoints: endpoints(c), CACert: c.String("cacert"), Cert: c.String("cert"), Key: c.String("key"),
+		User: user, Password: password, DialTimeout: c.Duration("timeout"),
+	})
+}
+
+// openStore asks the root for its flag: `ps` has a --state of its own.
+func openStore(c *cli.Command) (*state.Store, error) {
+	return state.Open(c.Root().String("state"))
+}
+
+// loadProfiles reads conf.d. What is wrong in it is logged; a profile that it
+// stops is there with its error.
+func loadProfiles(c *cli.Command) (*template.Config, error) {
+	config, err := template.Load(c.String("confdir"))
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range config.Problems {
+		if p.Warning {
+			logrus.Warn(p)
+		} else {
+			logrus.Error(p)
+		}
+	}
+	return config, nil
+}
+
+// sealShim seals the shim that lies beside this program, if it is of the same
+// build.
+func sealShim() (*nsenter.Shim, error) {
+	path, err := shimPath()
+	if err != nil {
+		return nil, err
+	}
+	if err := sameBuild(path); err != nil {
+		return nil, err
+	}
+	return nsenter.Seal(path)
+}
+
+func shimPath() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", fmt.Errorf("find podreload-shim: %w", err)
+	}
+	return filepath.Join(filepath.Dir(self), "podreload-shim"), nil
+}
+
+func sameBuild(path string) error {
+	if shimDigest == "" {
+		return nil // not built by make: there is nothing to compare with
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("podreload-shim must lie beside podreload: %w", err)
+	}
+	if sum := sha256.Sum256(program); hex.EncodeToString(sum[:]) != shimDigest {
+		return fmt.Errorf("%s is not of the same build as podreload %s; install both from one build", path, version)
+	}
+	return nil
+}
+
+// openApplier opens what an apply needs. The caller closes it.
+func openApplier(c *cli.Command) (*agent.Applier, func(), error) {
+	store, err := openStore(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	shim, err := sealShim()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &agent.Applier{Store: store, Shim: shim, Timeout: c.Duration("timeout")}, func() { shim.Close() }, nil
+}
+
+// view is the node as it is now: what runs, what was chosen, what is recorded.
+type view struct {
+	containers []daemonset.Container
+	config     *template.Config
+	targets    []daemonset.Target
+}
+
+func look(ctx context.Context, c *cli.Command) (*view, error) {
+	config, err := loadProfiles(c)
+	if err != nil {
+		return nil, err
+	}
+	client, err := openPods(c)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
+	defer cancel()
+	containers, err := client.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &view{containers: containers, config: config, targets: agent.Choose(containers, config.Profiles, agent.Running(ctx))}, nil
+}
+
+// statuses joins what was chosen now with what is recorded, in one order.
+func (v *view) statuses(c *cli.Command) ([]daemonset.Status, error) {
+	store, err := openStore(c)
+	if err != nil {
+		return nil, err
+	}
+	running := true
+	if _, _, running = store.Running(); !running {
+		logrus.Warn("no podreload daemon runs with this --state; what is shown was true when it was last applied")
+	}
+	var out []daemonset.Status
+	for _, t := range v.targets {
+		s, err := status(store, t)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+// status is the record of one target, or what stands for it where there is none.
+func status(store *state.Store, t daemonset.Target) (daemonset.Status, error) {
+	s := daemonset.Status{
+		ContainerID: t.Container.ID, Name: t.Container.Name, Pod: t.Container.Pod.Name, Namespace: t.Container.Pod.Namespace,
+		Profile: t.Profile, State: t.State, Reason: t.Reason,
+	}
+	if t.State != "" {
+		return s, nil
+	}
+	recorded, err := store.Load(t.Container.ID)
+	switch {
+	case err == nil && recorded.Profile == t.Profile:
+		return recorded, nil
+	case err != nil && !errors.Is(err, state.ErrNotFound):
+		return s, err
+	}
+	s.State, s.Reason = daemonset.Waiting, "not applied yet: run podreload daemon or podreload apply"
+	return s, nil
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"text/template"
+	"time"
+
+	"github.com/urfave/cli/v3"
+	"sigs.k8s.io/yaml"
+
+	"github.com/podreload/podreload/daemonset"
+)
+
+// outputFlags are the flags of every command that lists something.
+func outputFlags(more ...cli.Flag) []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORMAT`: table, json, yaml or go-template"},
+		&cli.StringFlag{Name: "template", Usage: "Go `TEMPLATE` for -o go-template, over what -o json prints"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print ids or names only"},
+		&cli.BoolFlag{Name: "no-trunc", Usage: "print whole ids"},
+	}, more...)
+}
+
+// table is what a command prints in a form of its own: rows of cells, of which
+// the first is what --quiet prints.
+type table struct {
+	header []string
+	rows   [][]string
+}
+
+// print writes value in the format that the flags ask for; t is its table.
+func print(c *cli.Command, value any, t table) error {
+	if c.Bool("quiet") {
+		for _, row := range t.rows {
+			fmt.Fprintln(c.Root().Writer, row[0])
+		}
+		return nil
+	}
+	format := c.String("output")
+	if (format == "go-template") != c.IsSet("template") {
+		return usagef("-o go-template and --template go together")
+	}
+	switch format {
+	case "table":
+		return t.write(c.Root().Writer)
+	case "json":
+		return printJSON(c.Root().Writer, value)
+	case "yaml":
+		text, err := yaml.Marshal(value)
+		if err != nil {
+			return err
+		}
+		_, err = c.Root().Writer.Write(text)
+		return err
+	case "go-template":
+		return printTemplate(c.Root().Writer, c.String("template"), value)
+	}
+	return usagef("-o %q: it is table, json, yaml or go-template", format)
+}
+
+func (t table) write(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
+	fmt.Fprintln(tw, strings.Join(t.header, "\t"))
+	for _, row := range t.rows {
+		fmt.Fprintln(tw, strings.Join(row, "\t"))
+	}
+	return tw.Flush()
+}
+
+func printJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(value)
+}
+
+// printTemplate runs over the JSON form, so that a template uses the same names
+// as every other program does.
+func printTemplate(w io.Writer, text string, value any) error {
+	t, err := template.New("template").Option("missingkey=error").Funcs(template.FuncMap{
+		"json":  func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
+		"lower": strings.ToLower, "upper": strings.ToUpper,
+	}).Parse(text)
+	if err != nil {
+		return usagef("--template: %w", err)
+	}
+	b, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	var generic any
+	if err := json.Unmarshal(b, &generic); err != nil {
+		return err
+	}
+	if err := t.Execute(w, generic); err != nil {
+		return fmt.Errorf("--template: %w", err)
+	}
+	_, err = fmt.Fprintln(w)
+	return err
+}
+
+// id is a container's id as the flags want it shown; "-" where there is none.
+func id(c *cli.Command, full string) string {
+	switch {
+	case full == "":
+		return "-"
+	case c.Bool("no-trunc"), c.Bool("quiet"):
+		return full
+	}
+	return daemonset.ShortID(full)
+}
+
+// ago is how long something is past, in the largest unit, as kubectl shows it.
+func ago(t, now time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	switch d := now.Sub(t); {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds ago", int(d.Seconds()))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh ago", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%dd ago", int(d.Hours()/24))
+	}
+}
+
+// line is a text as one table cell: no line ends, no control characters, since
+// parts of it may come from inside a container.
+func line(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
+			return ' '
+		}
+		return r
+	}, s)
+	return orDash(strings.Join(strings.Fields(s), " "))
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

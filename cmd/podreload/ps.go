@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v3"
+
+	"github.com/podreload/podreload/daemonset"
+)
+
+var psCommand = &cli.Command{
+	Name:  "ps",
+	Usage: "list the containers that a profile was chosen for, and how they stand",
+	Flags: outputFlags(
+		&cli.StringFlag{Name: "name", Usage: "only containers with `TEXT` in their name"},
+		&cli.StringFlag{Name: "pod", Usage: "only pods with `TEXT` in their name"},
+		&cli.StringFlag{Name: "namespace", Usage: "only pods of `NAMESPACE`"},
+		&cli.StringFlag{Name: "profile", Usage: "only targets of profile `NAME`"},
+		&cli.StringFlag{Name: "state", Aliases: []string{"s"}, Usage: "only targets in `STATE`, such as Live"},
+	),
+	Action: func(ctx context.Context, c *cli.Command) error {
+		if err := noArgs(c); err != nil {
+			return err
+		}
+		v, err := look(ctx, c)
+		if err != nil {
+			return err
+		}
+		statuses, err := v.statuses(c)
+		if err != nil {
+			return err
+		}
+		statuses = slices.DeleteFunc(statuses, func(s daemonset.Status) bool { return !wanted(c, s) })
+		if statuses == nil {
+			statuses = []daemonset.Status{} // [] in JSON, not null
+		}
+		return print(c, statuses, statusTable(c, statuses, time.Now()))
+	},
+}
+
+func wanted(c *cli.Command, s daemonset.Status) bool {
+	return strings.Contains(s.Name, c.String("name")) &&
+		strings.Contains(s.Pod, c.String("pod")) &&
+		(!c.IsSet("namespace") || s.Namespace == c.String("namespace")) &&
+		(!c.IsSet("profile") || s.Profile == c.String("profile")) &&
+		(!c.IsSet("state") || strings.EqualFold(string(s.State), c.String("state")))
+}
+
+func statusTable(c *cli.Command, statuses []daemonset.Status, now time.Time) table {
+	t := table{header: []string{"CONTAINER", "NAME", "POD", "NAMESPACE", "PROFILE", "STATE", "REVISION", "RELOADED", "RELOADS", "REASON"}}
+	for _, s := range statuses {
+		revision := "-"
+		if s.Revision > 0 {
+			revision = strconv.FormatInt(s.Revision, 10)
+		}
+		t.rows = append(t.rows, []string{
+			id(c, s.ContainerID), orDash(s.Name), s.Pod, s.Namespace, line(s.Profile), string(s.State),
+			revision, ago(s.Reloaded, now), strconv.Itoa(s.Reloads), line(s.Reason),
+		})
+	}
+	return t
+}

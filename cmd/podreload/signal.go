@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v3"
+
+	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/verify"
+)
+
+var signalCommand = &cli.Command{
+	Name:      "signal",
+	Usage:     "signal the server of targets; write nothing",
+	ArgsUsage: "ID...",
+	Description: "The signal is sent inside the container's PID namespace, to the process that the profile means.\n" +
+		"A reload is proved as apply proves it. A signal that the server does not catch is never sent.",
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "signal", Aliases: []string{"s"}, Usage: "`SIGNAL`, such as HUP; unset: the one that reloads"},
+		&cli.BoolFlag{Name: "force", Usage: "send a signal that neither the preset nor the profile's signals list"},
+	},
+	Action: func(ctx context.Context, c *cli.Command) error {
+		if !c.Args().Present() {
+			return usagef("podreload signal needs an %s", idUsage)
+		}
+		var signal syscall.Signal
+		if name := c.String("signal"); name != "" {
+			var err error
+			if signal, err = verify.Signal(name); err != nil {
+				return usagef("%w", err)
+			}
+		}
+		v, err := look(ctx, c)
+		if err != nil {
+			return err
+		}
+		targets, err := pickAll(v.targets, c.Args().Slice())
+		if err != nil {
+			return err
+		}
+		applier, closeApplier, err := openApplier(c)
+		if err != nil {
+			return err
+		}
+		defer closeApplier()
+		var errs []error
+		for _, t := range targets {
+			p, _ := v.config.Profile(t.Profile)
+			process, err := applier.Signal(ctx, agent.Job{Target: t, Profile: p}, signal, c.Bool("force"))
+			if process != nil {
+				fmt.Fprintf(c.Root().Writer, "%s %s pid %d (%d inside)\n", id(c, t.Container.ID), t.Container, process.Pid, process.NSPid)
+			}
+			if err != nil {
+				logrus.WithField("target", t.Container).Error(err)
+			}
+			errs = append(errs, err)
+		}
+		return worst(errs)
+	},
+}
