@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -69,7 +70,7 @@ func plant(t testing.TB, root node) *tree {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name := range names(root, map[string]bool{"nginx": true}) {
+	for name := range names(root, map[string]bool{"nginx": true, "sh": true}) {
 		if err := os.Link(file, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +155,8 @@ func pin(t testing.TB, pid int) *nsenter.Process {
 	return p
 }
 
-// cgroup makes a cgroup, as a container has one. Its processes have to end first.
+// cgroup makes a cgroup, as a container has one, until the test and the last of
+// its processes end.
 func cgroup(t testing.TB) string {
 	t.Helper()
 	root := "/sys/fs/cgroup"
@@ -166,9 +168,7 @@ func cgroup(t testing.TB) string {
 		skip(t, err)
 	}
 	t.Cleanup(func() {
-		if err := os.Remove(dir); err != nil {
-			t.Error(err)
-		}
+		poll(t, time.Now().Add(patience), func() bool { return os.Remove(dir) == nil })
 	})
 	return dir
 }
@@ -180,4 +180,18 @@ func skip(t testing.TB, why error) {
 		t.Fatal(why)
 	}
 	t.Skip(why)
+}
+
+// patience is how long something that has to come is waited for.
+const patience = time.Minute
+
+// poll waits for what is no event.
+func poll(t testing.TB, deadline time.Time, done func() bool) {
+	t.Helper()
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatal("waited in vain")
+		}
+		time.Sleep(shortest)
+	}
 }

@@ -9,8 +9,11 @@ import (
 	"syscall"
 )
 
-// maxRead caps what is read of one file in /proc.
-const maxRead = 16 << 10
+// Caps on what is read of a file in /proc.
+const (
+	maxStatus = 16 << 10
+	maxTitle  = 64 // the prefixes of presets are shorter
+)
 
 // mask is what /proc/PID/status says of one signal (proc_pid_status(5), SigPnd,
 // ShdPnd and SigBlk).
@@ -24,7 +27,7 @@ func (m mask) idle() bool { return !m.pending && !m.blocked }
 // readMask reads the mask of a process's main thread, which the kernel prints
 // under the lock that guards it: both parts are of one moment.
 func readMask(pid int, sig syscall.Signal) (mask, error) {
-	b, err := readProc(pid, "status")
+	b, err := readProc(pid, "status", maxStatus)
 	if err != nil {
 		return mask{}, err
 	}
@@ -65,15 +68,15 @@ func parseMask(status []byte, sig syscall.Signal) (mask, error) {
 // readTitle is the beginning of a process's command line, which is where
 // servers put their titles. It is the container's to write.
 func readTitle(pid int) (string, error) {
-	b, err := readProc(pid, "cmdline")
+	b, err := readProc(pid, "cmdline", maxTitle)
 	return string(b), err
 }
 
-func readProc(pid int, file string) ([]byte, error) {
+func readProc(pid int, file string, limit int64) ([]byte, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/%s", pid, file))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxRead))
+	return io.ReadAll(io.LimitReader(f, limit))
 }

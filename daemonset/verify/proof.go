@@ -102,13 +102,12 @@ func (pr *Proof) wait(ctx context.Context) error {
 			// what that brought forth has not read our files.
 			pr.markOld()
 		}
-		finished := m.idle() && pr.preset.Blocks
 		seen := pr.count()
-		if seen.proved() && (finished || !pr.preset.Blocks) {
+		if seen.proved() && (m.idle() || !pr.preset.Blocks) {
 			return nil
 		}
 		switch {
-		case !finished || seen.hopeful():
+		case !m.idle() || !pr.preset.Blocks || seen.hopeful():
 			idleSince = time.Time{}
 		case idleSince.IsZero():
 			idleSince = time.Now()
@@ -152,22 +151,28 @@ func (pr *Proof) markOld() {
 
 // ready says whether a reload of this master would show.
 func (pr *Proof) ready(master nsenter.Info) error {
-	serving := 0
+	serving, next := 0, 0
 	for pid, c := range pr.children {
 		switch {
 		case !c.server:
 		case c.role == worker:
 			serving++
-		case c.role == helper && pr.upgrading(pid):
-			return fmt.Errorf("%w: process %d is being upgraded to process %d, and both serve; "+
-				"the old one does not reload in that state: end it (QUIT), or the new one (TERM)",
-				ErrAmbiguous, master.Pid, pid)
+		case c.role == helper && pr.leads(pid):
+			next = pid
 		}
 	}
-	if serving > 0 {
+	titled := strings.HasPrefix(master.Title, pr.preset.Master)
+	switch {
+	case next != 0 && !titled:
+		return fmt.Errorf("%w: process %d gives way to process %d, which goes to the background", ErrNoServer, master.Pid, next)
+	case next != 0:
+		// nginx's old master starts workers on HUP then, but of its old
+		// configuration (ngx_process_cycle.c, ngx_new_binary).
+		return fmt.Errorf("%w: process %d is being upgraded to process %d, both serve, and the old one cannot reload: "+
+			"end the old one (QUIT) or the new one (TERM)", ErrAmbiguous, master.Pid, next)
+	case serving > 0:
 		return nil
-	}
-	if strings.HasPrefix(master.Title, pr.preset.Master) {
+	case titled:
 		return fmt.Errorf("%w: process %d has no worker: it starts or ends, or its workers cannot run; see the container's log",
 			ErrNoServer, master.Pid)
 	}
@@ -175,9 +180,10 @@ func (pr *Proof) ready(master nsenter.Info) error {
 		ErrUnprovable, master.Pid)
 }
 
-// upgrading reports whether a child is itself a master: the new binary of an
-// upgrade (USR2). A worker has no children that run the executable.
-func (pr *Proof) upgrading(pid int) bool {
+// leads reports whether a child is itself a master: the new binary of an upgrade
+// (USR2), or the server of a process that goes to the background. A worker has
+// no children that run the executable.
+func (pr *Proof) leads(pid int) bool {
 	children, err := nsenter.Children(pid)
 	if err != nil {
 		return false

@@ -89,6 +89,16 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+func TestTitlesFit(t *testing.T) {
+	for _, p := range presets {
+		for _, title := range []string{p.Master, p.Worker, p.Draining} {
+			if len(title) > maxTitle {
+				t.Errorf("%s: %q is longer than what is read", p.Name, title)
+			}
+		}
+	}
+}
+
 func TestMatches(t *testing.T) {
 	for exe, want := range map[string]bool{
 		"/usr/sbin/nginx": true, "/usr/sbin/nginx (deleted)": true, "/usr/local/openresty/nginx/sbin/nginx": true,

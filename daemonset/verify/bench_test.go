@@ -1,0 +1,110 @@
+package verify
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/podreload/podreload/nsenter"
+	"github.com/podreload/podreload/testenv"
+)
+
+func BenchmarkContainer(b *testing.B) {
+	node := testenv.NewNode(b, testenv.Debian)
+	_, init := run(b, node, testenv.PodConfig{Name: "bench", Containers: []testenv.ContainerConfig{{Name: "web"}}})
+	master, _ := await(b, init)
+
+	b.Run("find", func(b *testing.B) {
+		for b.Loop() {
+			found, err := nginx.Find(b.Context(), init)
+			if err != nil {
+				b.Fatal(err)
+			}
+			found.Close()
+		}
+	})
+	b.Run("before", func(b *testing.B) {
+		for b.Loop() {
+			pr, err := nginx.Before(master)
+			if err != nil {
+				b.Fatal(err)
+			}
+			pr.Close()
+		}
+	})
+	b.Run("look", func(b *testing.B) {
+		pr, err := nginx.Before(master)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer pr.Close()
+		for b.Loop() {
+			if err := pr.look(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("proof", func(b *testing.B) {
+		for b.Loop() {
+			if err := reload(b, master, patience); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	// What nginx itself takes, seen with the least that can be looked at: until
+	// there is a new child, and until the old ones are gone, 100 ms later.
+	b.Run("bare/first-new", func(b *testing.B) {
+		for b.Loop() {
+			old := children(b, master)
+			hup(b, master)
+			poll(b, time.Now().Add(patience), func() bool {
+				return slices.ContainsFunc(children(b, master), func(pid int) bool { return !slices.Contains(old, pid) })
+			})
+			b.StopTimer()
+			waitGone(b, master, old)
+			b.StartTimer()
+		}
+	})
+	b.Run("bare/old-gone", func(b *testing.B) {
+		for b.Loop() {
+			old := children(b, master)
+			hup(b, master)
+			waitGone(b, master, old)
+		}
+	})
+}
+
+func children(b *testing.B, master *nsenter.Process) []int {
+	pids, err := nsenter.Children(master.Pid())
+	if err != nil {
+		b.Fatal(err)
+	}
+	return pids
+}
+
+func waitGone(b *testing.B, master *nsenter.Process, old []int) {
+	poll(b, time.Now().Add(patience), func() bool {
+		return !slices.ContainsFunc(children(b, master), func(pid int) bool { return slices.Contains(old, pid) })
+	})
+}
+
+// BenchmarkFindElsewhere is the search of all of /proc, and what it found.
+func BenchmarkFindElsewhere(b *testing.B) {
+	dir := cgroup(b)
+	init := pin(b, plant(b, node{Name: "sh", Cgroup: dir}).pid)
+	background := server()
+	background.Cgroup = dir
+	plant(b, background)
+	pids, err := nsenter.Pids()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		master, err := nginx.Find(b.Context(), init)
+		if err != nil {
+			b.Fatal(err)
+		}
+		master.Close()
+	}
+	b.ReportMetric(float64(len(pids)), "processes")
+}
