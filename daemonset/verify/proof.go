@@ -69,9 +69,9 @@ func (pr *Proof) Close() error {
 
 // Wait waits until the reload that was signalled after [Preset.Before] is
 // proved: the master is the same process and is done with the signal, every
-// worker of before has ended or drains, and each of those ran beside a new
-// worker before it did (a worker that crashed and was respawned did not), and a
-// new worker is there and stays.
+// worker of before has ended or drains, none of them before a newer worker was
+// there beside it (as one that crashed and was respawned), and a new worker is
+// there and stays.
 //
 // The error wraps [ErrGone] when the master ended, and [ErrNotTaken], with what
 // was seen, when the reload shows not to have taken, or when ctx's deadline comes
