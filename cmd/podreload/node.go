@@ -129,8 +129,11 @@ func look(ctx context.Context, c *cli.Command) (*view, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
 	defer cancel()
 	containers, err := client.List(ctx)
-	if err != nil {
+	if errors.Is(err, pods.ErrAway) {
 		return nil, err
+	}
+	if err != nil { // it hides only the containers that it names
+		logrus.Warn(err)
 	}
 	return &view{containers: containers, config: config, targets: agent.Choose(containers, config.Profiles, agent.Running(ctx))}, nil
 }
