@@ -55,12 +55,21 @@ func (c *Client) explain(err error, keys []string) error {
 		return say(ErrCredentials, "etcd at %s no longer takes the login of user %q: logging in again", at, c.config.Username)
 	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "), strings.Contains(text, "authentication handshake failed"):
 		return say(ErrCredentials, "TLS with etcd at %s: %s: check --cacert, --cert and --key", at, text)
-	case errors.Is(err, context.DeadlineExceeded), status.Code(err) == codes.DeadlineExceeded:
+	case errors.Is(err, context.DeadlineExceeded), code(err) == codes.DeadlineExceeded:
 		return say(ErrUnavailable, "waiting for etcd at %s: no answer within %v", at, callTimeout)
-	case status.Code(err) == codes.Unavailable, errors.As(err, new(rpctypes.EtcdError)):
+	case code(err) == codes.Unavailable:
 		return say(ErrUnavailable, "waiting for etcd at %s: %s", at, text)
 	}
 	return fmt.Errorf("reading %s from etcd at %s: %w", strings.Join(keys, ", "), at, err)
+}
+
+// code is the gRPC code of err, which clientv3 keeps in a type of its own where
+// it knows the error.
+func code(err error) codes.Code {
+	if e := (rpctypes.EtcdError{}); errors.As(err, &e) {
+		return e.Code()
+	}
+	return status.Code(err)
 }
 
 // is matches an error of etcd also where only its text came across, which is

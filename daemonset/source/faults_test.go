@@ -43,6 +43,7 @@ func TestRestart(t *testing.T) {
 	e := testenv.NewEtcd(t)
 	put(t, e, "/a", "1")
 	c := openAt(t, e.Endpoint())
+	c.every = time.Hour // the broken stream alone has to tell
 	one := c.Subscribe([]string{"/a"})
 	two := c.Subscribe([]string{"/a", "/b"})
 	before := holds(t, one, "/a=1")
@@ -68,6 +69,7 @@ func TestCut(t *testing.T) {
 	p := newProxy(t, e.Endpoint())
 	put(t, e, "/a/x", "1")
 	c := openAt(t, p.Endpoint())
+	c.every = time.Hour // the broken stream alone has to tell
 	s := c.Subscribe([]string{"/a"})
 	before := holds(t, s, "/a/x=1")
 	p.Cut()
@@ -94,6 +96,7 @@ func TestCompaction(t *testing.T) {
 			put(t, e, "/a/x", "1")
 			put(t, e, "/a/gone", "1")
 			c := openAt(t, p.Endpoint())
+			c.every = time.Hour // the broken stream alone has to tell
 			s := c.Subscribe(keys)
 			holds(t, s, "/a/gone=1", "/a/x=1")
 			p.Cut()
@@ -143,6 +146,7 @@ func TestRestored(t *testing.T) {
 				}
 				put(t, e, "/a/x", "lost")
 				c := openAt(t, p.Endpoint())
+				c.every = time.Hour // the broken stream alone has to tell
 				s := c.Subscribe(keys)
 				before := holds(t, s, "/a/x=lost", "/a/y=old")
 				p.Cut()

@@ -230,6 +230,7 @@ func (f *feed) take(ctx context.Context, events []*clientv3.Event) error {
 			continue
 		}
 		if err := f.state.put(newItem(e.Kv)); err != nil {
+			f.state = nil // only half of the events are in it
 			return err
 		}
 	}

@@ -324,6 +324,37 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestLargeAnswers caps answers so low that neither a page nor a watch's event
+// fits at first.
+func TestLargeAnswers(t *testing.T) {
+	e := testenv.NewEtcd(t)
+	write := func(v string) {
+		t.Helper()
+		var ops []clientv3.Op
+		for i := range 100 {
+			ops = append(ops, clientv3.OpPut(fmt.Sprintf("/a/%02d", i), strings.Repeat(v, 2000)))
+		}
+		if _, err := e.Client().Txn(t.Context()).Then(ops...).Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1")
+	c := openAt(t, e.Endpoint())
+	c.config.MaxCallSendMsgSize, c.config.MaxCallRecvMsgSize = 1000, 20_000
+	s := c.Subscribe([]string{"/a"})
+	defer s.Close()
+	for _, v := range []string{"1", "2"} {
+		until(t, s, "all "+v, func(snap *Snapshot, err error) bool {
+			if snap == nil || err != nil || snap.Len() != 100 {
+				return false
+			}
+			got, _ := snap.Get("/a/99")
+			return got == strings.Repeat(v, 2000)
+		})
+		write("2")
+	}
+}
+
 func TestShared(t *testing.T) {
 	e := testenv.NewEtcd(t)
 	put(t, e, "/a/x", "1")

@@ -40,19 +40,25 @@ func (s *streams) intercept(ctx context.Context, desc *grpc.StreamDesc, conn *gr
 		return stream, err
 	}
 	s.bump()
-	return &watchStream{ClientStream: stream, broke: s.bump}, nil
+	return &watchStream{ClientStream: stream, ended: func() {
+		// Only clientv3 cancels ctx, when nobody watches any more. The
+		// stream's own context would not tell: it always ends with it.
+		if ctx.Err() == nil {
+			s.bump()
+		}
+	}}, nil
 }
 
-// watchStream tells when the stream breaks, other than by our own hand.
+// watchStream tells when the stream ends.
 type watchStream struct {
 	grpc.ClientStream
-	broke func()
+	ended func()
 }
 
 func (w *watchStream) RecvMsg(m any) error {
 	err := w.ClientStream.RecvMsg(m)
-	if err != nil && w.Context().Err() == nil {
-		w.broke()
+	if err != nil {
+		w.ended()
 	}
 	return err
 }

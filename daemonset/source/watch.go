@@ -8,7 +8,9 @@ import (
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // batch is what one watch brought at once: whole revisions, since etcd splits
@@ -75,6 +77,9 @@ func (f *feed) broken(err error, login int64) error {
 		f.client.logins.CompareAndSwap(login, login+1)
 		return errResync
 	case err == nil, errors.Is(err, rpctypes.ErrCompacted):
+		return errResync
+	case status.Code(err) == codes.ResourceExhausted:
+		// One answer was above maxMessage, and would be so again.
 		return errResync
 	}
 	return err

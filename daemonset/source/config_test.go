@@ -1,0 +1,135 @@
+package source
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podreload/podreload/testenv"
+)
+
+// selfSigned writes a certificate for 127.0.0.1 and its key below a temporary
+// folder.
+func selfSigned(t *testing.T) (cert, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		NotAfter:     time.Now().Add(time.Hour),
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+		IsCA:         true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", pkcs8)
+}
+
+func TestOpenErrors(t *testing.T) {
+	cert, key := selfSigned(t)
+	empty := filepath.Join(t.TempDir(), "empty.pem")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	plain, secure := []string{"http://127.0.0.1:1"}, []string{"https://127.0.0.1:1"}
+	for _, tc := range []struct {
+		name string
+		cfg  Config
+		says string // "": no error
+	}{
+		{"nothing", Config{}, "--endpoints"},
+		{"empty endpoint", Config{Endpoints: []string{""}}, "--endpoints"},
+		{"plain", Config{Endpoints: plain}, ""},
+		{"host and port", Config{Endpoints: []string{"localhost:2379"}}, ""},
+		{"mixed", Config{Endpoints: append(secure, plain...)}, "one scheme"},
+		{"user in the endpoint", Config{Endpoints: []string{"http://me:secret@127.0.0.1:1"}}, "--user"},
+		{"user only", Config{Endpoints: plain, User: "me"}, "--password-file"},
+		{"password only", Config{Endpoints: plain, Password: "secret"}, "--user"},
+		{"all files", Config{Endpoints: secure, CACert: cert, Cert: cert, Key: key}, ""},
+		{"system authorities", Config{Endpoints: secure}, ""},
+		{"certificates without TLS", Config{Endpoints: plain, CACert: cert}, "https://"},
+		{"certificates without a scheme", Config{Endpoints: []string{"127.0.0.1:1"}, CACert: cert}, ""},
+		{"no such authority", Config{Endpoints: secure, CACert: "/none.pem"}, "/none.pem"},
+		{"empty authority", Config{Endpoints: secure, CACert: empty}, empty},
+		{"certificate only", Config{Endpoints: secure, Cert: cert}, "--key"},
+		{"bad key", Config{Endpoints: secure, Cert: cert, Key: empty}, empty},
+		{"bad certificate", Config{Endpoints: secure, Cert: "/none.pem", Key: key}, "/none.pem"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, err := Open(tc.cfg)
+			if err == nil {
+				c.Close()
+			}
+			switch {
+			case (err == nil) != (tc.says == ""):
+				t.Errorf("error %v, want one with %q", err, tc.says)
+			case err != nil && !strings.Contains(err.Error(), tc.says):
+				t.Errorf("%q does not say %q", err, tc.says)
+			case err != nil && strings.Contains(err.Error(), "secret"):
+				t.Errorf("%q has the password", err)
+			}
+		})
+	}
+}
+
+func TestTLSTrouble(t *testing.T) {
+	cert, key := selfSigned(t)
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.(*tls.Conn).Handshake()
+			conn.Close()
+		}
+	}()
+	other, _ := selfSigned(t)
+	e := testenv.NewEtcd(t)
+	for name, cfg := range map[string]Config{
+		"unknown authority":    {Endpoints: []string{"https://" + l.Addr().String()}, CACert: other},
+		"etcd without TLS":     {Endpoints: []string{strings.Replace(e.Endpoint(), "http", "https", 1)}, CACert: cert},
+		"system's authorities": {Endpoints: []string{"https://" + l.Addr().String()}},
+	} {
+		_, err := open(t, cfg).Read(t.Context(), []string{"/a"})
+		if !errors.Is(err, ErrCredentials) || !strings.Contains(err.Error(), "TLS") || !strings.Contains(err.Error(), "--cacert") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
