@@ -13,6 +13,7 @@ import (
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/pods"
 	"github.com/podreload/podreload/daemonset/source"
+	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/daemonset/template"
 )
 
@@ -44,7 +45,7 @@ type runningFeed struct {
 // Run works until ctx ends, then waits for its goroutines.
 func (a *Agent) Run(ctx context.Context) error {
 	a.feeds, a.workers = map[string]*runningFeed{}, map[string]*worker{}
-	sets := make(chan []daemonset.Container, 1)
+	sets := make(chan pods.Update, 1)
 	var watch errgroup.Group
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -55,11 +56,14 @@ func (a *Agent) Run(ctx context.Context) error {
 				a.Log.WithError(u.Err).Warn("the containers of this node may not be all known; the known ones are kept up to date")
 			}
 			if !errors.Is(u.Err, pods.ErrAway) { // else it is what was known before
-				replace(sets, u.Containers)
+				replace(sets, u)
 			}
 		})
 	})
 	a.reconcile(ctx, sets)
+	for _, w := range a.workers {
+		a.end(w)
+	}
 	err := watch.Wait()
 	a.group.Wait()
 	return err
@@ -77,12 +81,13 @@ func replace[T any](c chan T, v T) {
 
 // reconcile makes the workers follow the containers. Choices that could not be
 // made because a server is not there yet are tried again, ever more slowly.
-func (a *Agent) reconcile(ctx context.Context, sets <-chan []daemonset.Container) {
+func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update) {
 	var (
-		containers []daemonset.Container
-		again      = time.NewTimer(time.Hour)
-		failures   int
-		said       = map[string]string{}
+		node     pods.Update
+		swept    bool
+		again    = time.NewTimer(time.Hour)
+		failures int
+		said     = map[string]string{}
 	)
 	defer again.Stop()
 	again.Stop()
@@ -90,15 +95,19 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan []daemonset.Container
 		select {
 		case <-ctx.Done():
 			return
-		case containers = <-sets:
-			failures = 0
+		case node = <-sets:
+			failures, swept = 0, false
 		case <-again.C:
 		}
-		targets := Choose(containers, a.Profiles, Running(ctx))
+		targets := Choose(node.Containers, a.Profiles, Running(ctx))
 		a.follow(ctx, targets)
-		a.sweep(containers)
 		a.sayUndecided(targets, said)
-		if slices.ContainsFunc(targets, func(t daemonset.Target) bool { return t.State == daemonset.Waiting }) {
+		// What could not be read may run: its record is not for the broom.
+		if !swept && node.Err == nil {
+			swept = a.sweep(node.Containers)
+		}
+		waiting := slices.ContainsFunc(targets, func(t daemonset.Target) bool { return t.State == daemonset.Waiting })
+		if waiting || !swept && node.Err == nil {
 			failures++
 			again.Reset(backoff(failures, 50*time.Millisecond, 5*time.Second))
 		}
@@ -143,7 +152,7 @@ func (a *Agent) start(ctx context.Context, t daemonset.Target) {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &worker{
 		target: t, feed: f.feed, applier: a.Applier, resync: a.Resync,
-		poke: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{}),
+		poke: make(chan struct{}, 1), cancel: cancel,
 		log: a.Log.WithFields(logrus.Fields{
 			"target": daemonset.ShortID(t.Container.ID), "container": t.Container.Name,
 			"pod": t.Container.Pod.Namespace + "/" + t.Container.Pod.Name, "profile": t.Profile,
@@ -169,20 +178,26 @@ func (a *Agent) end(w *worker) {
 }
 
 // sweep drops the records of containers that have gone, also those that went
-// while no agent ran. Ids are never reused.
-func (a *Agent) sweep(containers []daemonset.Container) {
+// while no agent ran; ids are never reused. It answers false while an apply to
+// one of them is still under way.
+func (a *Agent) sweep(containers []daemonset.Container) (done bool) {
 	records, err := a.Applier.Store.List()
 	if err != nil {
-		a.Log.WithError(err).Warn("cannot list the records of the targets; those of containers that are gone stay")
+		a.Log.WithError(err).Warn("cannot read all records of targets; those of containers that are gone may stay")
 	}
+	done = true
 	for _, r := range records {
 		if slices.ContainsFunc(containers, func(c daemonset.Container) bool { return c.ID == r.ContainerID }) {
 			continue
 		}
-		if err := a.Applier.Store.Remove(r.ContainerID); err != nil {
+		switch err := a.Applier.Store.Remove(r.ContainerID); {
+		case errors.Is(err, state.ErrLocked):
+			done = false
+		case err != nil:
 			a.Log.WithError(err).WithField("target", daemonset.ShortID(r.ContainerID)).Warn("the record of a container that is gone stays")
 		}
 	}
+	return done
 }
 
 // sayUndecided logs what could not be chosen, once as long as it stays so.

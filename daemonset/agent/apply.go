@@ -28,7 +28,8 @@ type Applier struct {
 type Job struct {
 	Target   daemonset.Target
 	Profile  *template.Profile
-	Snapshot *source.Snapshot
+	Snapshot *source.Snapshot // nil: etcd has not been read yet, Away says why
+	Away     error            // why Snapshot may be old; nil if it is fresh
 
 	// Look compares the files inside even though nothing is known to have
 	// changed: the search for drift, and what a person expects of `apply`.
@@ -58,15 +59,16 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 		return Outcome{}, err
 	}
 	defer unlock()
-
-	status, err := a.record(job.Target)
-	if err != nil {
+	// Whoever gave up may have removed the record since: it must not come back.
+	if err := ctx.Err(); err != nil {
 		return Outcome{}, err
 	}
+
+	status := a.record(job.Target)
 	before := status
 	unchanged, err := a.pass(ctx, job, &status)
 	conclude(&status, job, err)
-	if !unchanged || before.State != status.State || before.Revision != status.Revision {
+	if !unchanged || before.State != status.State || before.Reason != status.Reason || before.Revision != status.Revision {
 		if saveErr := a.Store.Save(status); saveErr != nil {
 			err = errors.Join(err, fmt.Errorf("keep the record of %s: %w", job.Target.Container, saveErr))
 		}
@@ -76,19 +78,24 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 
 // conclude writes what a pass came to into the status.
 func conclude(status *daemonset.Status, job Job, err error) {
-	status.Updated = time.Now()
-	status.RetryAt = time.Time{}
-	if err != nil {
-		status.State, status.Reason = StateOf(err), err.Error()
-		status.Failures++
+	status.Updated, status.RetryAt = time.Now(), time.Time{}
+	switch {
+	case errors.Is(err, context.Canceled):
+		// No failure: somebody ended podreload, or the container's worker.
+		status.State, status.Reason = daemonset.Waiting, "stopped half way; the next apply finishes it"
 		return
+	case err != nil:
+		fail(status, StateOf(err), err)
+		return
+	case job.Away != nil:
+		status.State = daemonset.Stale
+		status.Reason = fmt.Sprintf("the files of revision %d are in place: %v", job.Snapshot.Revision(), job.Away)
+	case job.Profile.Process != "":
+		status.State, status.Reason = daemonset.Live, ""
+	default:
+		status.State, status.Reason = daemonset.Applied, ""
 	}
-	status.Failures, status.Reason = 0, ""
-	status.Revision = job.Snapshot.Revision()
-	status.State = daemonset.Applied
-	if job.Profile.Process != "" {
-		status.State = daemonset.Live
-	}
+	status.Failures, status.Revision = 0, job.Snapshot.Revision()
 }
 
 func (a *Applier) lock(ctx context.Context, id string) (func(), error) {
@@ -102,19 +109,14 @@ func (a *Applier) lock(ctx context.Context, id string) (func(), error) {
 }
 
 // record reads what is known of the target. A container that is seen for the
-// first time, or under another profile, owes a reload: files that happen to be
-// in place do not show what its server has read.
-func (a *Applier) record(t daemonset.Target) (daemonset.Status, error) {
+// first time, or under another profile, or whose record makes no sense, owes a
+// reload: files that happen to be in place do not show what its server has read.
+func (a *Applier) record(t daemonset.Target) daemonset.Status {
 	status, err := a.Store.Load(t.Container.ID)
-	switch {
-	case errors.Is(err, state.ErrNotFound):
-		return newStatus(t), nil
-	case err != nil:
-		return status, err
-	case status.Profile != t.Profile:
-		return newStatus(t), nil
+	if err != nil || status.Profile != t.Profile {
+		return newStatus(t)
 	}
-	return status, nil
+	return status
 }
 
 func newStatus(t daemonset.Target) daemonset.Status {
@@ -135,6 +137,9 @@ func newStatus(t daemonset.Target) daemonset.Status {
 func (a *Applier) pass(ctx context.Context, job Job, status *daemonset.Status) (unchanged bool, err error) {
 	if err := supported(job); err != nil {
 		return false, err
+	}
+	if job.Snapshot == nil {
+		return false, failed(daemonset.Waiting, fmt.Errorf("nothing to apply yet: %w", job.Away))
 	}
 	files, err := job.Profile.Render(job.Snapshot, template.FactsOf(job.Target.Container))
 	if err != nil {
@@ -239,26 +244,4 @@ func (a *Applier) cross(ctx context.Context, c *crossing, req shim.Request) (shi
 		return result, failed(insideState(result.Error), result.Error)
 	}
 	return result, nil
-}
-
-// note records a state that is not the result of a pass, and counts it as one
-// more failure in a row unless the files are in place.
-func (a *Applier) note(ctx context.Context, t daemonset.Target, s daemonset.State, reason string) (daemonset.Status, error) {
-	unlock, err := a.lock(ctx, t.Container.ID)
-	if err != nil {
-		return newStatus(t), err
-	}
-	defer unlock()
-	status, err := a.record(t)
-	if err != nil {
-		status = newStatus(t)
-	}
-	if status.State == s && status.Reason == reason && s == daemonset.Stale {
-		return status, nil
-	}
-	status.State, status.Reason, status.Updated = s, reason, time.Now()
-	if s != daemonset.Stale {
-		status.Failures++
-	}
-	return status, a.Store.Save(status)
 }

@@ -3,7 +3,33 @@ package agent
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/podreload/podreload/daemonset"
 )
+
+// How soon a failed apply is tried again. Waiting has its own, shorter steps: a
+// container that has just started has its server within milliseconds, and no
+// event says when.
+const (
+	retryFirst, retryLongest = time.Second, time.Minute
+	waitFirst, waitLongest   = 20 * time.Millisecond, 5 * time.Second
+)
+
+// fail puts the target into a state that is to be left, and says when to try.
+// Failures in a row are those of one kind: a long wait for etcd does not slow
+// down the wait for a server that comes after it.
+func fail(s *daemonset.Status, state daemonset.State, err error) {
+	if s.State != state {
+		s.Failures = 0
+	}
+	s.State, s.Reason = state, err.Error()
+	s.Failures++
+	first, longest := retryFirst, retryLongest
+	if state == daemonset.Waiting {
+		first, longest = waitFirst, waitLongest
+	}
+	s.RetryAt = time.Now().Add(backoff(s.Failures, first, longest))
+}
 
 // backoff is how long to wait after so many failures in a row: first doubling
 // up to longest, plus up to a fifth at random so that targets which failed

@@ -15,12 +15,24 @@ type feed struct {
 	profile *template.Profile
 	sub     *source.Subscription
 
-	mu      sync.Mutex
-	workers map[string]*worker // by container id
+	mu       sync.Mutex
+	workers  map[string]*worker // by container id
+	snapshot *source.Snapshot   // the newest that has settled
+	away     error              // why it may be old
 }
 
 func newFeed(p *template.Profile, sub *source.Subscription) *feed {
-	return &feed{profile: p, sub: sub, workers: map[string]*worker{}}
+	f := &feed{profile: p, sub: sub, workers: map[string]*worker{}}
+	f.snapshot, f.away = sub.Current()
+	return f
+}
+
+// current is what the workers apply, whatever wakes them: a resync in the middle
+// of a quiet period must not apply what has not settled.
+func (f *feed) current() (*source.Snapshot, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.snapshot, f.away
 }
 
 func (f *feed) add(w *worker) {
@@ -44,14 +56,23 @@ func (f *feed) run(ctx context.Context) {
 			return
 		case <-f.sub.Changed():
 		}
-		if !settle(ctx, f.sub.Changed(), f.profile.Wait, f.profile.WaitMax) {
+		// The first values, and etcd's coming and going, wait for nothing.
+		newest, _ := f.sub.Current()
+		shown, _ := f.current()
+		if shown != nil && newest != shown && !settle(ctx, f.sub.Changed(), f.profile.Wait, f.profile.WaitMax) {
 			return
 		}
-		f.mu.Lock()
-		for _, w := range f.workers {
-			w.wake()
-		}
-		f.mu.Unlock()
+		f.show()
+	}
+}
+
+// show gives the workers what is newest.
+func (f *feed) show() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.snapshot, f.away = f.sub.Current()
+	for _, w := range f.workers {
+		w.wake()
 	}
 }
 

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,14 +26,16 @@ func TestSettle(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				changed := make(chan struct{}, 1)
-				go func() {
+				var changing sync.WaitGroup
+				defer changing.Wait()
+				changing.Go(func() {
 					var at time.Duration
 					for _, c := range tt.changes {
 						time.Sleep(c - at)
 						at = c
 						changed <- struct{}{}
 					}
-				}()
+				})
 				began := time.Now()
 				if !settle(t.Context(), changed, tt.quiet, tt.longest) {
 					t.Fatal("settle says that the context has ended")
@@ -40,7 +43,6 @@ func TestSettle(t *testing.T) {
 				if got := time.Since(began); got != tt.want {
 					t.Errorf("settled after %v, want %v", got, tt.want)
 				}
-				synctest.Wait()
 			})
 		})
 	}
