@@ -1,6 +1,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 PARTS   := build/parts
+N       ?= 200
 
 CONTAINERD := github.com/containerd/containerd/v2
 V2         := v2.4.2
@@ -9,7 +10,7 @@ CODE        := cmd daemonset nsenter shim testenv
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build parts test demo vet lint ci clean
+.PHONY: help build parts test demo bench vet lint ci clean
 
 help: ## print this help
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -42,6 +43,9 @@ $(PARTS)/containerd-$(V2):
 $(PARTS)/pause: testenv/pause/main.go
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./testenv/pause
 
+$(PARTS)/receiver: testenv/bench/receiver/main.go
+	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./testenv/bench/receiver
+
 $(PARTS)/done: $(PARTS)/cc $(PARTS)/debs $(PARTS)/pause $(PARTS)/containerd-$(V2)
 	@touch $@
 
@@ -50,6 +54,9 @@ test: build parts ## unit and end-to-end tests on the real parts, with -race
 
 demo: build parts ## play the whole story once; KEEP=1 leaves it running
 	go run ./testenv/demo
+
+bench: build parts $(PARTS)/receiver ## measure the crossing against other ways; N=1000 measures more often
+	go run ./testenv/bench -n $(N)
 
 vet: ## go vet
 	go vet ./...

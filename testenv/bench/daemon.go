@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/podreload/podreload/testenv"
+)
+
+// key is what the receiver's profile reads.
+const key = "/bench/text"
+
+// conf is the experiment's profile for nginx, and one that signals a receiver.
+func conf() map[string]string {
+	conf := maps.Clone(testenv.ExperimentConf())
+	conf["conf.d/bench.toml"] = `[template]
+src  = "bench.tmpl"
+dest = "` + onOverlay + `"
+keys = ["` + key + `"]
+reload_signal = "USR1"
+
+[profile]
+name  = "bench"
+check = "off"
+`
+	conf["templates/bench.tmpl"] = `{{getv "` + key + `"}}`
+	return conf
+}
+
+// daemon is a running `podreload daemon`.
+type daemon struct {
+	line []string // the command line before the command
+	log  string
+	cmd  *exec.Cmd
+}
+
+func startDaemon(dir string, n *testenv.Node, e *testenv.Etcd) (*daemon, error) {
+	if err := testenv.WriteTree(filepath.Join(dir, "etc"), conf()); err != nil {
+		return nil, err
+	}
+	d := &daemon{log: filepath.Join(dir, "daemon.log"), line: []string{
+		"bin/podreload", "--runtime-endpoint", "unix://" + n.Socket(), "--endpoints", e.Endpoint(),
+		"--confdir", filepath.Join(dir, "etc"), "--state", filepath.Join(dir, "run"),
+	}}
+	log, err := os.Create(d.log)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	d.cmd = exec.Command(d.line[0], append(d.line[1:], "daemon")...)
+	d.cmd.Stderr = log
+	if err := d.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start podreload (is it built?): %w", err)
+	}
+	return d, nil
+}
+
+// settled waits until so many targets are Live or Applied.
+func (d *daemon) settled(ctx context.Context, targets int) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*patience)
+	defer cancel()
+	for {
+		args := append(d.line[1:], "ps", "-o", "go-template", "--template", "{{range .}}{{.state}} {{end}}")
+		out, err := exec.CommandContext(ctx, d.line[0], args...).Output()
+		if err == nil && strings.Count(string(out), "Live ")+strings.Count(string(out), "Applied ") == targets {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			log, _ := os.ReadFile(d.log)
+			return fmt.Errorf("not all of %d targets are in place: %q, %w; the daemon's log:\n%s", targets, out, err, log)
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// memory is what a process has in memory, in bytes: all of it, and with pages
+// that it shares counted in part (proc(5), smaps_rollup).
+type memory struct{ rss, pss int64 }
+
+func (d *daemon) memory() (memory, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", d.cmd.Process.Pid))
+	if err != nil {
+		return memory{}, err
+	}
+	defer f.Close()
+	var m memory
+	for in := bufio.NewScanner(f); in.Scan(); {
+		field := strings.Fields(in.Text())
+		if len(field) < 2 {
+			continue
+		}
+		kib, _ := strconv.ParseInt(field[1], 10, 64)
+		switch field[0] {
+		case "Rss:":
+			m.rss = kib << 10
+		case "Pss:":
+			m.pss = kib << 10
+		}
+	}
+	return m, nil
+}
+
+// Close ends the daemon and waits for it.
+func (d *daemon) Close() error {
+	err := d.cmd.Process.Signal(syscall.SIGTERM)
+	return errors.Join(err, d.cmd.Wait())
+}

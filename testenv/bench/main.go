@@ -1,0 +1,55 @@
+// Command bench measures podreload's crossing against other ways to do the same
+// work, and the way from etcd to a signal, on real containers, and prints one
+// table. Run it with `make bench`, as root; N=1000 measures more often.
+//
+// The work is one file of 2.3 KB, written and renamed, and one signal to the
+// container's server. The server is a program that says when the signal
+// reached it (receiver): what nginx then does is nginx's, and the same for all
+// ways.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	n := flag.Int("n", 200, "how often each way is measured")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second ^C ends it at once
+	if err := run(ctx, *n); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, n int) (err error) {
+	if os.Geteuid() != 0 {
+		return errors.New("podreload works with namespaces: run make bench as root")
+	}
+	load := loadAverage()
+	s := &scene{}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	err = race(ctx, s.ways, n, func(round int) {
+		if round%50 == 0 {
+			progress("%d of %d rounds", round, n)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return table(os.Stdout, s, n, load)
+}
+
+// progress says what takes a moment.
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, "… "+format+"\n", args...) }

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// The goals that are marked in the table.
+const (
+	maxCrossing = 3 * time.Millisecond
+	maxArrival  = 5 * time.Millisecond
+	minSpeedup  = 10
+	maxShim     = 2 << 20
+)
+
+// table writes what was measured. The first way is the one that the others are
+// compared with.
+func table(out io.Writer, s *scene, n int, load string) error {
+	after, err := s.daemon.memory()
+	if err != nil {
+		return err
+	}
+	program, err := os.Stat("bin/podreload-shim")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\n%s, %s, N = %d; load average %s before, %s after\n\n",
+		time.Now().Format(time.DateOnly), machine(), n, load, loadAverage())
+	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, "2.3 KB and a signal\tMEDIAN\tP95\tSIGNALLED\tRATIO\tGOAL")
+	base := median(s.ways[0].done)
+	for i, way := range s.ways {
+		if way.do == nil {
+			took := median(way.signal)
+			fmt.Fprintf(w, "%s\t\t%s\t%s\t\t%s\n", way.name, ms(quantile(way.signal, 0.95)), ms(took), mark("at most 5 ms", took <= maxArrival))
+			continue
+		}
+		took := median(way.done)
+		ratio := float64(took) / float64(base)
+		goal := ""
+		switch {
+		case i == 0:
+			goal = mark("at most 3 ms", took <= maxCrossing)
+		case strings.Contains(way.name, "Task.Exec"):
+			goal = mark("at least 10x", ratio >= minSpeedup)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.2f\t%s\n", way.name, ms(took), ms(quantile(way.done, 0.95)), ms(median(way.signal)), ratio, goal)
+	}
+	fmt.Fprintf(w, "podreload-shim's size\t%s\t\t\t\t%s\n", mb(program.Size()), mark("at most 2 MB", program.Size() <= maxShim))
+	fmt.Fprintf(w, "podreload daemon at rest, %d targets\t%s RSS, %s PSS\n", targets, mb(s.rest.rss), mb(s.rest.pss))
+	fmt.Fprintf(w, "the same after this run\t%s RSS, %s PSS\n", mb(after.rss), mb(after.pss))
+	return w.Flush()
+}
+
+func mark(goal string, met bool) string {
+	if met {
+		return goal + ": met"
+	}
+	return goal + ": NOT met"
+}
+
+func ms(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000)
+}
+
+func mb(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/(1<<20)) }
