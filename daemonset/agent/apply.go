@@ -102,10 +102,10 @@ func (a *Applier) lock(ctx context.Context, id string) (func(), error) {
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
 	unlock, err := a.Store.Lock(ctx, id)
-	if err != nil {
-		return nil, fmt.Errorf("another apply holds container %s: %w", daemonset.ShortID(id), err)
+	if errors.Is(err, state.ErrLocked) {
+		err = fmt.Errorf("another apply is under way: %w", err)
 	}
-	return unlock, nil
+	return unlock, err
 }
 
 // record reads what is known of the target. A container that is seen for the
