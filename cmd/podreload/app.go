@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -12,57 +15,66 @@ import (
 // newApp is the command line: the global flags, which stand before the
 // command, and the commands.
 func newApp(stdout, stderr io.Writer) *cli.Command {
-	return &cli.Command{
+	app := &cli.Command{
 		Name:      "podreload",
 		Usage:     "reloads servers in pods when their keys in etcd change",
-		ArgsUsage: "COMMAND",
+		UsageText: "podreload [global flags] COMMAND [flags] [ID...]",
 		Version:   version,
 		Writer:    stdout,
 		ErrWriter: stderr,
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "config", Aliases: []string{"c"}, Value: "/etc/podreload/podreload.toml", Sources: cli.EnvVars("PODRELOAD_CONFIG"),
+			&cli.StringFlag{Name: "config", Local: true, Aliases: []string{"c"}, Value: "/etc/podreload/podreload.toml", Sources: cli.EnvVars("PODRELOAD_CONFIG"),
 				Usage: "`FILE` with defaults for these flags, by their long names; a missing default file is no error"},
-			&cli.StringFlag{Name: "runtime-endpoint", Aliases: []string{"r"}, Value: "unix:///run/containerd/containerd.sock", Sources: cli.EnvVars("CONTAINER_RUNTIME_ENDPOINT"),
+			&cli.StringFlag{Name: "runtime-endpoint", Local: true, Aliases: []string{"r"}, Value: "unix:///run/containerd/containerd.sock", Sources: cli.EnvVars("CONTAINER_RUNTIME_ENDPOINT"),
 				Usage: "containerd's `SOCKET`"},
-			&cli.StringFlag{Name: "containerd-namespace", Value: "k8s.io", Sources: cli.EnvVars("CONTAINERD_NAMESPACE"),
+			&cli.StringFlag{Name: "containerd-namespace", Local: true, Value: "k8s.io", Sources: cli.EnvVars("CONTAINERD_NAMESPACE"),
 				Usage: "containerd `NAMESPACE` that holds the pods"},
-			&cli.StringSliceFlag{Name: "endpoints", Value: []string{"127.0.0.1:2379"}, Sources: cli.EnvVars("ETCDCTL_ENDPOINTS"),
+			&cli.StringSliceFlag{Name: "endpoints", Local: true, Value: []string{"127.0.0.1:2379"}, Sources: cli.EnvVars("ETCDCTL_ENDPOINTS"),
 				Usage: "etcd's `ADDRESSES`, separated by commas"},
-			&cli.StringFlag{Name: "cacert", Sources: cli.EnvVars("ETCDCTL_CACERT"), Usage: "`FILE` with the CA that etcd's certificate is checked with"},
-			&cli.StringFlag{Name: "cert", Sources: cli.EnvVars("ETCDCTL_CERT"), Usage: "`FILE` with the client certificate for etcd"},
-			&cli.StringFlag{Name: "key", Sources: cli.EnvVars("ETCDCTL_KEY"), Usage: "`FILE` with the key of the client certificate"},
-			&cli.StringFlag{Name: "user", Sources: cli.EnvVars("ETCDCTL_USER"), Usage: "etcd `USER[:PASSWORD]`; the password better by --password-file or ETCDCTL_PASSWORD"},
-			&cli.StringFlag{Name: "password-file", Usage: "`FILE` whose first line is etcd's password"},
-			&cli.StringFlag{Name: "confdir", Value: "/etc/podreload", Usage: "`DIR` with conf.d and templates"},
-			&cli.StringFlag{Name: "state", Value: "/run/podreload", Usage: "`DIR` with locks and records"},
-			&cli.DurationFlag{Name: "timeout", Aliases: []string{"t"}, Value: 10 * time.Second, Usage: "longest `TIME` for each single wait: connect, lock, crossing, proof"},
-			&cli.BoolFlag{Name: "debug", Aliases: []string{"D"}, Usage: "log what is done in detail"},
-			&cli.StringFlag{Name: "log-format", Value: "text", Usage: "`FORMAT` of the log on stderr: text or json"},
+			&cli.StringFlag{Name: "cacert", Local: true, Sources: cli.EnvVars("ETCDCTL_CACERT"), Usage: "`FILE` with the CA that etcd's certificate is checked with"},
+			&cli.StringFlag{Name: "cert", Local: true, Sources: cli.EnvVars("ETCDCTL_CERT"), Usage: "`FILE` with the client certificate for etcd"},
+			&cli.StringFlag{Name: "key", Local: true, Sources: cli.EnvVars("ETCDCTL_KEY"), Usage: "`FILE` with the key of the client certificate"},
+			&cli.StringFlag{Name: "user", Local: true, Sources: cli.EnvVars("ETCDCTL_USER"), Usage: "etcd `USER[:PASSWORD]`; the password better by --password-file or ETCDCTL_PASSWORD"},
+			&cli.StringFlag{Name: "password-file", Local: true, Usage: "`FILE` whose first line is etcd's password"},
+			&cli.StringFlag{Name: "confdir", Local: true, Value: "/etc/podreload", Usage: "`DIR` with conf.d and templates"},
+			&cli.StringFlag{Name: "state", Local: true, Value: "/run/podreload", Usage: "`DIR` with locks and records"},
+			&cli.DurationFlag{Name: "timeout", Local: true, Aliases: []string{"t"}, Value: 10 * time.Second, Validator: validTimeout,
+				Usage: "longest `TIME` for each single wait: connect, lock, crossing, proof"},
+			&cli.BoolFlag{Name: "debug", Local: true, Aliases: []string{"D"}, Usage: "log what is done in detail"},
+			&cli.StringFlag{Name: "log-format", Local: true, Value: "text", Validator: validLogFormat,
+				Usage: "`FORMAT` of the log on stderr: text or json"},
 		},
 		Commands: []*cli.Command{
 			daemonCommand, psCommand, podsCommand, profilesCommand, inspectCommand, renderCommand, diffCommand,
 			applyCommand, signalCommand, infoCommand, versionCommand,
 		},
-		Suggest:               true,
-		EnableShellCompletion: true,
+		Suggest:                true,
+		EnableShellCompletion:  true,
+		UseShortOptionHandling: true,
 		ConfigureShellCompletionCommand: func(c *cli.Command) {
 			c.Hidden = false
 			c.Usage = "print the completion script of bash, zsh, fish or pwsh"
+			c.ArgsUsage = "SHELL"
+			c.Action = func(_ context.Context, c *cli.Command) error {
+				return usagef("completion of which shell? bash, zsh, fish or pwsh, not %q", c.Args().First())
+			}
+			c.OnUsageError = usageError
 		},
-		UseShortOptionHandling: true,
-		HideHelpCommand:        true,
-		Before:                 before,
+		Before: before,
 		Action: func(_ context.Context, c *cli.Command) error {
 			if c.Args().Present() {
 				return usagef("no command %q; see podreload --help", c.Args().First())
 			}
 			return cli.ShowRootCommandHelp(c)
 		},
-		OnUsageError: func(_ context.Context, _ *cli.Command, err error, _ bool) error {
-			return usagef("%w; see podreload --help", err)
-		},
+		OnUsageError:   usageError,
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // exitCode says it, once
 	}
+	for _, c := range app.Commands {
+		c.UsageText = strings.TrimSpace("podreload [global flags] " + c.Name + " [flags] " + c.ArgsUsage)
+		c.OnUsageError, c.Before = usageError, checkOutput
+	}
+	return app
 }
 
 // before completes the flags from the file and sets up the log.
@@ -74,22 +86,42 @@ func before(ctx context.Context, c *cli.Command) (context.Context, error) {
 	if c.Bool("debug") {
 		logrus.SetLevel(logrus.DebugLevel)
 	}
-	switch f := c.String("log-format"); f {
-	case "text":
-		logrus.SetFormatter(&logrus.TextFormatter{DisableColors: true, FullTimestamp: true})
-	case "json":
+	logrus.SetFormatter(&logrus.TextFormatter{DisableColors: true, FullTimestamp: true})
+	if c.String("log-format") == "json" {
 		logrus.SetFormatter(&logrus.JSONFormatter{})
-	default:
-		return ctx, usagef("--log-format %q: it is text or json", f)
-	}
-	if c.Duration("timeout") <= 0 {
-		return ctx, usagef("--timeout %s: it must be more than zero, such as 10s", c.Duration("timeout"))
 	}
 	return ctx, nil
 }
 
-// noArgs and someArgs say it when a command is called with the wrong number of
-// arguments.
+func validTimeout(d time.Duration) error {
+	if d <= 0 {
+		return errors.New("it must be more than zero, such as 10s")
+	}
+	return nil
+}
+
+func validLogFormat(s string) error {
+	if s != "text" && s != "json" {
+		return errors.New("it is text or json")
+	}
+	return nil
+}
+
+// usageError is what the flag parser found, with the way to help. That a global
+// flag stands behind the command is what people coming from kubectl get wrong.
+func usageError(_ context.Context, c *cli.Command, err error, _ bool) error {
+	_, name, unknown := strings.Cut(err.Error(), "not defined: -")
+	global := slices.ContainsFunc(c.Root().Flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), name) })
+	switch {
+	case unknown && global:
+		return usagef("--%s is a global flag: it stands before the command, as in podreload --%s … %s", name, name, c.Name)
+	case unknown:
+		return usagef("no flag --%s; see %s --help", strings.TrimLeft(name, "-"), c.FullName())
+	}
+	return usagef("%w; see %s --help", err, c.FullName())
+}
+
+// noArgs says it when a command that takes no arguments gets some.
 func noArgs(c *cli.Command) error {
 	if c.Args().Present() {
 		return usagef("podreload %s takes no arguments, but got %q", c.Name, c.Args().First())

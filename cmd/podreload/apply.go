@@ -32,7 +32,7 @@ var applyCommand = &cli.Command{
 	Name:      "apply",
 	Usage:     "bring targets up to date now: one pass, with its result as the exit code",
 	ArgsUsage: "ID...",
-	Flags: outputFlags(
+	Flags: listFlags(
 		&cli.BoolFlag{Name: "all", Usage: "every target of this node"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "say what would change, and change nothing"},
 	),
@@ -64,7 +64,7 @@ var applyCommand = &cli.Command{
 		if err := print(c, results, applyTable(c, results)); err != nil {
 			return err
 		}
-		return worst(errs)
+		return worst(jobs, errs)
 	},
 }
 

@@ -28,18 +28,17 @@ var diffCommand = &cli.Command{
 			return err
 		}
 		defer closeApplier()
-		for _, job := range jobs {
-			differences, err := applier.Look(ctx, job, true)
-			if err != nil {
-				return err
-			}
+		errs := make([]error, len(jobs))
+		for i, job := range jobs {
+			var differences []agent.Difference
+			differences, errs[i] = applier.Look(ctx, job, true)
 			for _, d := range differences {
 				if _, err := c.Root().Writer.Write(unified(job, d)); err != nil {
 					return err
 				}
 			}
 		}
-		return nil
+		return worst(jobs, errs)
 	},
 }
 

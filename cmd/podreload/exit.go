@@ -6,7 +6,9 @@ import (
 	"fmt"
 
 	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v3"
 
+	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
 )
 
@@ -43,30 +45,43 @@ func codeOf(err error) int {
 	if e, ok := errors.AsType[*codeError](err); ok {
 		return e.code
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitOK
-	case errors.Is(err, agent.ErrNotVerified):
+	}
+	if _, ok := errors.AsType[cli.ExitCoder](err); ok {
+		return exitUsage // only the flag parser makes these
+	}
+	if errors.Is(err, agent.ErrNotVerified) {
+		return exitNotVerified
+	}
+	switch agent.StateOf(err) {
+	case daemonset.Ambiguous:
+		return exitNotFound
+	case daemonset.Refused:
+		return exitRefused
+	case daemonset.RolledBack:
 		return exitNotVerified
 	}
 	return exitError
 }
 
-// worst joins the errors of many targets. The code is the worst of them, in
-// the order 5 > 4 > 3 > 1; what each was has been printed by then.
-func worst(errs []error) error {
+// worst is what the errors of many targets, in the order of their jobs, come
+// to: the code is the worst of them, in the order 5 > 4 > 3 > 1. Of several
+// targets it says in the log what each met.
+func worst(jobs []agent.Job, errs []error) error {
+	if len(errs) == 1 {
+		return errs[0]
+	}
 	code, failures := exitOK, 0
-	for _, err := range errs {
+	for i, err := range errs {
 		if err != nil {
 			failures++
 			code = max(code, codeOf(err))
+			logrus.WithField("target", jobs[i].Target.Container).Error(err)
 		}
 	}
-	switch {
-	case failures == 0:
+	if failures == 0 {
 		return nil
-	case len(errs) == 1:
-		return errs[0]
 	}
 	return &codeError{code: code, err: fmt.Errorf("%d of %d targets failed", failures, len(errs))}
 }

@@ -31,7 +31,7 @@ var infoCommand = &cli.Command{
 	Name:        "info",
 	Usage:       "tell what this node can and cannot do, and what to do about it",
 	Description: "Exits with 1 if something that podreload needs is missing.",
-	Flags:       outputFlags(),
+	Flags:       formatFlags("table"),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if err := noArgs(c); err != nil {
 			return err

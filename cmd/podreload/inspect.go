@@ -20,10 +20,7 @@ var inspectCommand = &cli.Command{
 	Usage:       "print everything known of targets",
 	ArgsUsage:   "ID...",
 	Description: "One ID prints one object, several an array. ID is " + idUsage[4:len(idUsage)-1] + ".",
-	Flags: []cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "json", Usage: "`FORMAT`: json, yaml, go-template or table"},
-		&cli.StringFlag{Name: "template", Usage: "Go `TEMPLATE` for -o go-template"},
-	},
+	Flags:       formatFlags("json"),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if !c.Args().Present() {
 			return usagef("podreload inspect needs an %s", idUsage)
@@ -43,7 +40,7 @@ var inspectCommand = &cli.Command{
 		var found []inspection
 		t := table{header: []string{"CONTAINER", "NAME", "POD", "NAMESPACE", "PROFILE", "STATE", "REASON"}}
 		for _, target := range targets {
-			s, err := status(store, target)
+			s, err := v.status(store, target)
 			if err != nil {
 				return err
 			}

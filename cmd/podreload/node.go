@@ -144,13 +144,15 @@ func (v *view) statuses(c *cli.Command) ([]daemonset.Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	running := true
-	if _, _, running = store.Running(); !running {
+	switch _, endpoint, running := store.Running(); {
+	case !running:
 		logrus.Warn("no podreload daemon runs with this --state; what is shown was true when it was last applied")
+	case endpoint != c.String("runtime-endpoint"):
+		logrus.Warnf("the podreload daemon of this --state follows %s; what is shown was true when it was last applied", endpoint)
 	}
 	var out []daemonset.Status
 	for _, t := range v.targets {
-		s, err := status(store, t)
+		s, err := v.status(store, t)
 		if err != nil {
 			return nil, err
 		}
@@ -160,7 +162,7 @@ func (v *view) statuses(c *cli.Command) ([]daemonset.Status, error) {
 }
 
 // status is the record of one target, or what stands for it where there is none.
-func status(store *state.Store, t daemonset.Target) (daemonset.Status, error) {
+func (v *view) status(store *state.Store, t daemonset.Target) (daemonset.Status, error) {
 	s := daemonset.Status{
 		ContainerID: t.Container.ID, Name: t.Container.Name, Pod: t.Container.Pod.Name, Namespace: t.Container.Pod.Namespace,
 		Profile: t.Profile, State: t.State, Reason: t.Reason,
@@ -176,5 +178,8 @@ func status(store *state.Store, t daemonset.Target) (daemonset.Status, error) {
 		return s, err
 	}
 	s.State, s.Reason = daemonset.Waiting, "not applied yet: run podreload daemon or podreload apply"
+	if p, ok := v.config.Profile(t.Profile); ok && p.Err != nil {
+		s.State, s.Reason = daemonset.Invalid, p.Err.Error()
+	}
 	return s, nil
 }

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"text/template"
@@ -15,14 +18,42 @@ import (
 	"github.com/podreload/podreload/daemonset"
 )
 
-// outputFlags are the flags of every command that lists something.
-func outputFlags(more ...cli.Flag) []cli.Flag {
-	return append([]cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "`FORMAT`: table, json, yaml or go-template"},
-		&cli.StringFlag{Name: "template", Usage: "Go `TEMPLATE` for -o go-template, over what -o json prints"},
+// formatFlags are the flags of every command that prints something structured.
+func formatFlags(format string) []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: format, Validator: validFormat, Usage: "`FORMAT`: table, json, yaml or go-template"},
+		&cli.StringFlag{Name: "template", Validator: validTemplate, Usage: "Go `TEMPLATE` for -o go-template, over what -o json prints"},
+	}
+}
+
+// listFlags are the flags of every command that lists something.
+func listFlags(more ...cli.Flag) []cli.Flag {
+	return slices.Concat(formatFlags("table"), []cli.Flag{
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print ids or names only"},
 		&cli.BoolFlag{Name: "no-trunc", Usage: "print whole ids"},
-	}, more...)
+	}, more)
+}
+
+var formats = []string{"table", "json", "yaml", "go-template"}
+
+func validFormat(s string) error {
+	if !slices.Contains(formats, s) {
+		return errors.New("it is table, json, yaml or go-template")
+	}
+	return nil
+}
+
+func validTemplate(s string) error {
+	_, err := parseTemplate(s)
+	return err
+}
+
+// checkOutput comes before the command, which may do much before it prints.
+func checkOutput(ctx context.Context, c *cli.Command) (context.Context, error) {
+	if (c.String("output") == "go-template") != c.IsSet("template") {
+		return ctx, usagef("-o go-template and --template go together")
+	}
+	return ctx, nil
 }
 
 // table is what a command prints in a form of its own: rows of cells, of which
@@ -34,32 +65,29 @@ type table struct {
 
 // print writes value in the format that the flags ask for; t is its table.
 func print(c *cli.Command, value any, t table) error {
+	w := c.Root().Writer
 	if c.Bool("quiet") {
 		for _, row := range t.rows {
-			fmt.Fprintln(c.Root().Writer, row[0])
+			if _, err := fmt.Fprintln(w, row[0]); err != nil {
+				return err
+			}
 		}
 		return nil
 	}
-	format := c.String("output")
-	if (format == "go-template") != c.IsSet("template") {
-		return usagef("-o go-template and --template go together")
-	}
-	switch format {
-	case "table":
-		return t.write(c.Root().Writer)
+	switch c.String("output") {
 	case "json":
-		return printJSON(c.Root().Writer, value)
+		return printJSON(w, value)
 	case "yaml":
 		text, err := yaml.Marshal(value)
 		if err != nil {
 			return err
 		}
-		_, err = c.Root().Writer.Write(text)
+		_, err = w.Write(text)
 		return err
 	case "go-template":
-		return printTemplate(c.Root().Writer, c.String("template"), value)
+		return printTemplate(w, c.String("template"), value)
 	}
-	return usagef("-o %q: it is table, json, yaml or go-template", format)
+	return t.write(w)
 }
 
 func (t table) write(w io.Writer) error {
@@ -78,15 +106,19 @@ func printJSON(w io.Writer, value any) error {
 	return e.Encode(value)
 }
 
-// printTemplate runs over the JSON form, so that a template uses the same names
-// as every other program does.
-func printTemplate(w io.Writer, text string, value any) error {
-	t, err := template.New("template").Option("missingkey=error").Funcs(template.FuncMap{
+func parseTemplate(text string) (*template.Template, error) {
+	return template.New("template").Option("missingkey=error").Funcs(template.FuncMap{
 		"json":  func(v any) (string, error) { b, err := json.Marshal(v); return string(b), err },
 		"lower": strings.ToLower, "upper": strings.ToUpper,
 	}).Parse(text)
+}
+
+// printTemplate runs over the JSON form, so that a template uses the same names
+// as every other program does.
+func printTemplate(w io.Writer, text string, value any) error {
+	t, err := parseTemplate(text)
 	if err != nil {
-		return usagef("--template: %w", err)
+		return err
 	}
 	b, err := json.Marshal(value)
 	if err != nil {

@@ -20,7 +20,7 @@ type podRow struct {
 var podsCommand = &cli.Command{
 	Name:  "pods",
 	Usage: "list the running pods of the node and what was chosen in each",
-	Flags: outputFlags(
+	Flags: listFlags(
 		&cli.StringFlag{Name: "name", Usage: "only pods with `TEXT` in their name"},
 		&cli.StringFlag{Name: "namespace", Usage: "only pods of `NAMESPACE`"},
 	),

@@ -33,7 +33,7 @@ type resourceRow struct {
 var profilesCommand = &cli.Command{
 	Name:  "profiles",
 	Usage: "list the profiles of conf.d and what is wrong with them",
-	Flags: outputFlags(),
+	Flags: listFlags(),
 	Action: func(_ context.Context, c *cli.Command) error {
 		if err := noArgs(c); err != nil {
 			return err

@@ -15,7 +15,7 @@ import (
 var psCommand = &cli.Command{
 	Name:  "ps",
 	Usage: "list the containers that a profile was chosen for, and how they stand",
-	Flags: outputFlags(
+	Flags: listFlags(
 		&cli.StringFlag{Name: "name", Usage: "only containers with `TEXT` in their name"},
 		&cli.StringFlag{Name: "pod", Usage: "only pods with `TEXT` in their name"},
 		&cli.StringFlag{Name: "namespace", Usage: "only pods of `NAMESPACE`"},

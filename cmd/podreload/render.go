@@ -51,12 +51,9 @@ var renderCommand = &cli.Command{
 			default:
 				err = writeFiles(root, ".", files)
 			}
-			if err != nil && len(jobs) > 1 {
-				err = fmt.Errorf("%s: %w", job.Target.Container, err)
-			}
 			errs = append(errs, err)
 		}
-		return errors.Join(errs...)
+		return worst(jobs, errs)
 	},
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"syscall"
 
-	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v3"
 
 	"github.com/podreload/podreload/daemonset/agent"
@@ -46,18 +45,17 @@ var signalCommand = &cli.Command{
 			return err
 		}
 		defer closeApplier()
+		var jobs []agent.Job
 		var errs []error
 		for _, t := range targets {
 			p, _ := v.config.Profile(t.Profile)
-			process, err := applier.Signal(ctx, agent.Job{Target: t, Profile: p}, signal, c.Bool("force"))
+			job := agent.Job{Target: t, Profile: p}
+			process, err := applier.Signal(ctx, job, signal, c.Bool("force"))
 			if process != nil {
 				fmt.Fprintf(c.Root().Writer, "%s %s pid %d (%d inside)\n", id(c, t.Container.ID), t.Container, process.Pid, process.NSPid)
 			}
-			if err != nil {
-				logrus.WithField("target", t.Container).Error(err)
-			}
-			errs = append(errs, err)
+			jobs, errs = append(jobs, job), append(errs, err)
 		}
-		return worst(errs)
+		return worst(jobs, errs)
 	},
 }

@@ -10,7 +10,7 @@ import (
 var versionCommand = &cli.Command{
 	Name:  "version",
 	Usage: "print the versions of podreload and of the runtime",
-	Flags: outputFlags(),
+	Flags: formatFlags("table"),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if err := noArgs(c); err != nil {
 			return err
