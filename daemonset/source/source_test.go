@@ -373,12 +373,28 @@ func TestShared(t *testing.T) {
 	if w, s := n.watches.Load(), n.streams.Load(); w != 3 || s != 1 {
 		t.Errorf("%d watches on %d streams, want 3 on 1", w, s)
 	}
+	if opened, _ := c.streams.now(); opened != 1 {
+		t.Errorf("%d streams were noticed, want 1", opened)
+	}
+	// The check that a new stream calls for is over before an event is taken.
+	put(t, e, "/a/x", "1+")
+	holds(t, one, "/a/x=1+")
 	txns := n.txns.Load()
 	put(t, e, "/a/x", "2")
 	holds(t, one, "/a/x=2")
 	holds(t, two, "/a/x=2")
 	if got := n.txns.Load(); got != txns {
 		t.Errorf("a change below one key made %d calls, want 0", got-txns)
+	}
+	// A transaction over two keys arrives twice, but is read once.
+	if _, err := e.Client().Txn(t.Context()).Then(clientv3.OpPut("/b", "1"), clientv3.OpPut("/c", "1")).Commit(); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, other, "/b=1", "/c=1")
+	put(t, e, "/b", "2")
+	holds(t, other, "/b=2", "/c=1")
+	if got := n.txns.Load() - txns; got != 2 {
+		t.Errorf("two transactions on several keys made %d reads, want 2", got)
 	}
 	one.Close()
 	one.Close()
@@ -405,6 +421,20 @@ func TestReadNothing(t *testing.T) {
 		holds(t, s)
 		s.Close()
 	}
+}
+
+// TestFeedEnds closes a feed's last subscription, and nothing else.
+func TestFeedEnds(t *testing.T) {
+	e := testenv.NewEtcd(t)
+	c := openAt(t, e.Endpoint())
+	if _, err := c.Read(t.Context(), nil); err != nil { // connects
+		t.Fatal(err)
+	}
+	leaks := goleak.IgnoreCurrent()
+	s := c.Subscribe([]string{"/a", "/b"})
+	holds(t, s)
+	s.Close()
+	goleak.VerifyNone(t, leaks)
 }
 
 func TestClose(t *testing.T) {
