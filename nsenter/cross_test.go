@@ -1,137 +1,211 @@
 package nsenter_test
 
 import (
-	"bufio"
-	"io"
+	"context"
+	"errors"
+	"fmt"
 	"os"
-	"os/exec"
-	"os/signal"
 	"path/filepath"
-	"strconv"
-	"syscall"
+	"runtime"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"golang.org/x/sys/unix"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/shim"
 )
 
-var binary string
-
-func TestMain(m *testing.M) {
-	if os.Getenv("NSENTER_TEST_CONTAINER") != "" {
-		container()
-		return
-	}
-	dir, err := os.MkdirTemp("", "nsenter")
-	if err != nil {
-		panic(err)
-	}
-	binary = filepath.Join(dir, "podreload-shim")
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", binary, "../cmd/podreload-shim")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		panic(string(out))
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-// container is a process with mount and PID namespaces of its own.
-func container() {
-	dir := os.Getenv("NSENTER_TEST_CONTAINER")
-	must := func(err error) {
-		if err != nil {
-			panic(err)
-		}
-	}
-	must(unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-	must(unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"))
-	must(os.MkdirAll(dir+"/proc", 0o755))
-	must(os.MkdirAll(dir+"/etc", 0o755))
-	must(unix.Mount("proc", dir+"/proc", "proc", 0, ""))
-	must(unix.Chdir(dir))
-	must(unix.PivotRoot(".", "."))
-	must(unix.Unmount(".", unix.MNT_DETACH))
-	must(unix.Chdir("/"))
-	got := make(chan os.Signal, 8)
-	signal.Notify(got, unix.SIGHUP)
-	os.Stdout.WriteString("ready\n")
-	for sig := range got {
-		os.Stdout.WriteString("got " + sig.String() + " pid " + strconv.Itoa(os.Getpid()) + "\n")
-	}
-}
-
-func startContainer(t testing.TB) (*exec.Cmd, *bufio.Reader) {
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = []string{"NSENTER_TEST_CONTAINER=" + t.TempDir()}
-	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID, Pdeathsig: 0}
-	out, err := cmd.StdoutPipe()
+func TestCross(t *testing.T) {
+	p, s := start(t, "plain"), sealed(t)
+	reply, err := s.Cross(t.Context(), p.Process, p.Process, write(t, "/etc/x", "hello"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); io.Copy(io.Discard, out); cmd.Wait() })
-	r := bufio.NewReader(out)
-	if line, err := r.ReadString('\n'); err != nil || line != "ready\n" {
-		t.Fatal(line, err)
-	}
-	return cmd, r
-}
-
-func cross(t testing.TB, s *nsenter.Shim, into, signal *nsenter.Process, req shim.Request) shim.Result {
-	t.Helper()
-	b, err := req.Encode()
+	got, err := shim.DecodeResult(reply)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := s.Cross(t.Context(), into, signal, b)
+	want := shim.Result{Signalled: true, Committed: true, Files: []shim.FileResult{{Path: "/etc/x", Changed: true}}}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	p.says("got hangup as 1")
+	if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/root/etc/x", p.Pid())); string(b) != "hello" {
+		t.Errorf("inside is %q, %v", b, err)
+	}
+	if _, err := os.Lstat("/etc/x"); err == nil {
+		t.Error("the file is on the node")
+	}
+}
+
+// A signal that the request wants without a process to send it to is no success.
+func TestCrossWithoutProcessToSignal(t *testing.T) {
+	p, s := start(t, "plain"), sealed(t)
+	reply, err := s.Cross(t.Context(), p.Process, nil, write(t, "/etc/x", "hello"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	res, err := shim.DecodeResult(reply)
+	if err != nil || res.Signalled || res.Error == nil || res.Error.Step != shim.StepSignal {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+func TestCrossManyAtOnce(t *testing.T) {
+	p, s := start(t, "plain"), sealed(t)
+	var group errgroup.Group
+	for i := range 8 {
+		request := write(t, fmt.Sprintf("/etc/%d", i), "x")
+		group.Go(func() error {
+			_, err := s.Cross(t.Context(), p.Process, nil, request)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCrossLarge(t *testing.T) {
+	p, s := start(t, "plain"), sealed(t)
+	text := strings.Repeat("0123456789abcdef", 1<<20)
+	if _, err := s.Cross(t.Context(), p.Process, nil, write(t, "/etc/x", text)); err != nil {
+		t.Fatal(err)
+	}
+	request, _ := shim.Request{Op: shim.Read, Files: []shim.File{{Path: "/etc/x"}}}.Encode()
+	reply, err := s.Cross(t.Context(), p.Process, nil, request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return res
+	if res, err := shim.DecodeResult(reply); err != nil || string(res.Files[0].Data) != text {
+		t.Errorf("it came back otherwise; %v, %v", res.Error, err)
+	}
 }
 
-func TestCross(t *testing.T) {
-	cmd, out := startContainer(t)
-	s, err := nsenter.Seal(binary)
+func TestCrossRefuses(t *testing.T) {
+	s := sealed(t)
+	p, gone := start(t, "plain"), start(t, "plain")
+	gone.end()
+	self, err := nsenter.Pin(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	for _, test := range []struct {
+		about        string
+		into, signal *nsenter.Process
+		want         error
+	}{
+		{"a process that has exited", gone.Process, nil, nsenter.ErrGone},
+		{"a signal to one that has exited", p.Process, gone.Process, nsenter.ErrGone},
+		{"the node's own mount namespace", self, nil, nsenter.ErrNotContainer},
+	} {
+		if _, err := s.Cross(t.Context(), test.into, test.signal, write(t, "/etc/x", "")); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v, want %v", test.about, err, test.want)
+		}
+	}
+}
+
+// The process to signal has to be in the namespace that is entered: a child that
+// is born there cannot reach any other.
+func TestCrossSignalsNobodyElse(t *testing.T) {
+	p, other, s := start(t, "plain"), start(t, "plain"), sealed(t)
+	reply, err := s.Cross(t.Context(), p.Process, other.Process, write(t, "/etc/x", "hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := shim.DecodeResult(reply)
+	if err != nil || res.Signalled || res.Error == nil || !strings.Contains(res.Error.Message, "PID namespace") {
+		t.Errorf("%+v, %v", res, err)
+	}
+}
+
+// A filesystem inside that never answers costs its own request, no more.
+func TestCrossIntoDeadFilesystem(t *testing.T) {
+	p, s := start(t, "plain"), sealed(t)
+	needsDead(t, p)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := s.Cross(ctx, p.Process, p.Process, write(t, "/dead/dir/x", "")); !errors.Is(err, nsenter.ErrDeadline) {
+		t.Errorf("%v, want ErrDeadline", err)
+	}
+
+	ctx, cancel = context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() {
+		_, err := s.Cross(ctx, p.Process, p.Process, write(t, "/dead/dir/x", ""))
+		done <- err
+	}()
+	shimProcess(t)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want Canceled", err)
+	}
+
+	if _, err := s.Cross(t.Context(), p.Process, p.Process, write(t, "/etc/x", "")); err != nil {
+		t.Errorf("the next request: %v", err)
+	}
+}
+
+// shimProcess waits until a shim is inside, which hangs there: its main thread has
+// left the node's mount namespace.
+func shimProcess(t *testing.T) nsenter.Info {
+	t.Helper()
+	self, err := nsenter.ReadInfo(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for t.Context().Err() == nil {
+		children, err := nsenter.Children(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range children {
+			info, err := nsenter.ReadInfo(pid)
+			if err == nil && info.Title == "podreload-shim" && info.MntNS != 0 && info.MntNS != self.MntNS {
+				return info
+			}
+		}
+		runtime.Gosched()
+	}
+	t.Fatal("no shim came")
+	return nsenter.Info{}
+}
+
+func needsDead(t *testing.T, p *process) {
+	t.Helper()
+	mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", p.Pid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(mounts), " /dead ") {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("needs /dev/fuse")
+	}
+	t.Skip("needs /dev/fuse")
+}
+
+func TestSealRefuses(t *testing.T) {
+	if _, err := nsenter.Seal(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v, want ErrNotExist", err)
+	}
+}
+
+// A binary that is no shim is an error in time.
+func TestCrossWithAnotherBinary(t *testing.T) {
+	p := start(t, "plain")
+	s, err := nsenter.Seal("/bin/true")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	p, err := nsenter.Pin(cmd.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	info, err := p.Info()
-	if err != nil || info.NSPid != 1 || !info.Catches(unix.SIGHUP) {
-		t.Fatalf("%+v, %v: want NSPid 1 and a handler for HUP", info, err)
-	}
-	res := cross(t, s, p, p, shim.Request{Op: shim.Apply, Signal: 1, Files: []shim.File{{Path: "/etc/x", Data: []byte("hello")}}})
-	want := shim.Result{Signalled: true, Committed: true, Files: []shim.FileResult{{Path: "/etc/x", Changed: true}}}
-	if diff := cmp.Diff(want, res, cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	if line, err := out.ReadString('\n'); line != "got hangup pid 1\n" {
-		t.Errorf("the process said %q, %v", line, err)
-	}
-	b, err := os.ReadFile("/proc/" + strconv.Itoa(p.Pid()) + "/root/etc/x")
-	if string(b) != "hello" {
-		t.Errorf("inside stands %q, %v", b, err)
-	}
-	if _, err := os.Stat("/etc/x"); err == nil {
-		t.Error("the file is on the node")
+	if _, err := s.Cross(t.Context(), p.Process, nil, write(t, "/etc/x", "")); !errors.Is(err, nsenter.ErrShim) {
+		t.Errorf("%v, want ErrShim", err)
 	}
 }

@@ -116,6 +116,9 @@ func (s *Shim) start(ctx context.Context) (*running, error) {
 	select {
 	case s.slots <- struct{}{}:
 	case <-ctx.Done():
+		if len(s.slots) < maxShims {
+			return nil, overdue(ctx)
+		}
 		return nil, fmt.Errorf("start the shim: %w (%d): look for processes podreload-shim in state D", ErrStuck, maxShims)
 	}
 	r, err := s.spawn()
@@ -124,10 +127,20 @@ func (s *Shim) start(ctx context.Context) (*running, error) {
 		return nil, fmt.Errorf("start the shim: %w", err)
 	}
 	s.reaper.Go(func() {
-		r.process.Wait()
+		r.reap()
 		<-s.slots
 	})
 	return r, nil
+}
+
+// reap waits for the shim's end. The child that signals may be left then: a
+// container can stop it before its first instruction. As long as the shim is not
+// reaped the number of its process group cannot be another's.
+func (r *running) reap() {
+	for unix.Waitid(unix.P_PID, r.process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	unix.Kill(-r.process.Pid, unix.SIGKILL)
+	r.process.Wait()
 }
 
 func (s *Shim) spawn() (*running, error) {
@@ -146,8 +159,8 @@ func (s *Shim) spawn() (*running, error) {
 		Dir:   "/",
 		Env:   []string{},
 		Files: []*os.File{theirs},
-		// A session of its own: the terminal's ^C is for the agent, which ends a
-		// shim in its own way. No Pdeathsig: it fires when the thread ends that
+		// A session and a process group of its own: the terminal's ^C is for the
+		// agent, which ends a shim in its own way. No Pdeathsig: it fires when the thread ends that
 		// started the shim (golang/go#27505); the socket's end does that job.
 		Sys: &syscall.SysProcAttr{Setsid: true},
 	})
@@ -170,7 +183,7 @@ func (r *running) exchange(into, signal *Process, request []byte) ([]byte, error
 		return nil, fmt.Errorf("a request of %d bytes is too large", len(request))
 	}
 	if err := r.sendHeader(into, signal, len(request)); err != nil {
-		return nil, fmt.Errorf("send the request: %w", err)
+		return nil, fmt.Errorf("send the request: %w: %w", ErrShim, err)
 	}
 	if _, err := r.socket.Write(request); err != nil {
 		return nil, fmt.Errorf("send the request: %w: %w", ErrShim, err)

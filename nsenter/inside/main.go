@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -33,6 +34,7 @@ func Main(handle Handler) {
 	unix.CloseRange(1, 1<<31-1, 0)
 	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData("podreload-shim\x00"))), 0, 0, 0)
 
 	in, err := receive()
 	if err != nil {
@@ -40,7 +42,7 @@ func Main(handle Handler) {
 	}
 	go func() {
 		unix.Read(socket, make([]byte, 1))
-		os.Exit(1)
+		unix.Kill(0, unix.SIGKILL) // the process group: the child too, if there is one
 	}()
 
 	// From here on the main thread has its own descriptors. The socket stays

@@ -43,7 +43,7 @@ func (in request) send(sig int) error {
 }
 
 // strip leaves the main thread, and so the child that is cloned from it, with the
-// pidfd as descriptor 0, CAP_KILL, and no signal that it could be sent.
+// pidfd as descriptor 0, CAP_KILL, and every signal blocked.
 func (in request) strip() error {
 	if in.signal != 0 {
 		if err := unix.Dup3(in.signal, 0, unix.O_CLOEXEC); err != nil {
@@ -83,8 +83,6 @@ func cloneAndSignal(sig uintptr) (pid uintptr, errno syscall.Errno) {
 	if pid != 0 || errno != 0 {
 		return pid, errno
 	}
-	// The shim may be killed at its deadline while something inside has stopped us.
-	syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0, 0)
 	_, _, errno = syscall.RawSyscall6(unix.SYS_PIDFD_SEND_SIGNAL, 0, sig, 0, 0, 0, 0)
 	for {
 		syscall.RawSyscall6(unix.SYS_EXIT_GROUP, uintptr(errno), 0, 0, 0, 0, 0)
