@@ -208,9 +208,10 @@ func (f *feed) verify(ctx context.Context, timed bool) error {
 // they only say that something changed, and all is read again in one
 // transaction: a transaction over two keys arrives as a response for each
 // watch, nothing says which belong together or that one is still to come, and
-// a progress request does not help, since etcd before 3.5.8 may answer it ahead
-// of events that are on their way (etcd issue 15220). While that read runs,
-// events queue up; those that it has covered are skipped afterwards.
+// a progress request does not help, since an etcd without the fix of its issue
+// 15220 may answer it ahead of events that are on their way (a later version of
+// ours may rely on that fix). While that read runs, events queue up; those that
+// it has covered are skipped afterwards.
 func (f *feed) take(ctx context.Context, events []*clientv3.Event) error {
 	fresh := f.relevant(events)
 	if len(fresh) == 0 {
