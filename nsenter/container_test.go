@@ -81,7 +81,9 @@ func contain(mode, root string) error {
 	}()
 	fmt.Println("ready")
 	for sig := range got {
-		fmt.Println("got", sig, "as", os.Getpid())
+		if mode != "quiet" { // for who does not listen
+			fmt.Println("got", sig, "as", os.Getpid())
+		}
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/shim"
@@ -68,6 +69,54 @@ func TestCrossManyAtOnce(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+// A spare serves one request and another takes its place; Close ends the last.
+func TestCrossWithSpare(t *testing.T) {
+	p, s := start(t, "plain"), sealed(t)
+	s.KeepSpare()
+	seen := make(map[int]bool)
+	for i := range 3 {
+		spare := spareShim(t, seen)
+		if _, err := s.Cross(t.Context(), p.Process, p.Process, write(t, "/etc/x", fmt.Sprint(i))); err != nil {
+			t.Fatal(err)
+		}
+		p.says("got hangup as 1")
+		if err := spare.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// One that was killed meanwhile is not used, once it is reaped.
+	spare := spareShim(t, seen)
+	if err := unix.Kill(spare.Pid(), unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	for err := error(nil); !errors.Is(err, nsenter.ErrGone); _, err = nsenter.ReadInfo(spare.Pid()) {
+		runtime.Gosched()
+	}
+	if _, err := s.Cross(t.Context(), p.Process, p.Process, write(t, "/etc/x", "last")); err != nil {
+		t.Error(err)
+	}
+}
+
+// spareShim waits for a shim that was not seen before.
+func spareShim(t *testing.T, seen map[int]bool) *nsenter.Process {
+	t.Helper()
+	for t.Context().Err() == nil {
+		children, err := nsenter.Children(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range children {
+			if info, err := nsenter.ReadInfo(pid); err == nil && info.Title == "podreload-shim" && !seen[pid] {
+				seen[pid] = true
+				return pin(t, pid)
+			}
+		}
+		runtime.Gosched()
+	}
+	t.Fatal("no shim came")
+	return nil
 }
 
 func TestCrossLarge(t *testing.T) {

@@ -87,19 +87,26 @@ func create() (*os.File, error) {
 	return os.NewFile(uintptr(fd), "podreload-shim"), nil
 }
 
-// Close lets go of the binary and waits a moment for killed shims to end. An
-// error says that some hang in the kernel still. No Cross may be under way.
+// Close ends the spare, if one is kept, lets go of the binary and waits a moment
+// for killed shims to end. An error says that some hang in the kernel still. No
+// Cross may be under way.
 func (s *Shim) Close() error {
-	err := unix.Close(s.fd)
 	done := make(chan struct{})
 	go func() {
 		s.reaper.Wait()
 		close(done)
 	}()
-	select {
-	case <-done:
-		return err
-	case <-time.After(closeTimeout):
-		return fmt.Errorf("close the shim: %d processes hang in the kernel: %w", len(s.slots), ErrStuck)
+	timeout := time.NewTimer(closeTimeout)
+	defer timeout.Stop()
+	for {
+		select {
+		case r := <-s.spare: // also one that is only just being started
+			r.socket.Close()
+		case <-done:
+			return unix.Close(s.fd)
+		case <-timeout.C:
+			unix.Close(s.fd)
+			return fmt.Errorf("close the shim: %w (%d)", ErrStuck, len(s.slots))
+		}
 	}
 }

@@ -4,15 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/podreload/podreload/nsenter/frame"
 )
 
 const (
@@ -33,6 +29,16 @@ type Shim struct {
 	node   []uint64      // mount namespaces that no container has
 	slots  chan struct{} // one taken for each shim process that is not reaped
 	reaper sync.WaitGroup
+
+	spare chan *running // nil unless one is kept
+}
+
+// KeepSpare keeps one shim started, from now until Close, that waits for the next
+// request. It saves a crossing the larger part of its time, and costs a process
+// and some memory. Call it before the first Cross.
+func (s *Shim) KeepSpare() {
+	s.spare = make(chan *running, 1)
+	s.reaper.Go(s.refill)
 }
 
 // Cross carries a request into the mount and PID namespace of a process, and a
@@ -64,11 +70,16 @@ func (s *Shim) cross(ctx context.Context, into, signal *Process, request []byte)
 			return nil, err
 		}
 	}
-	r, err := s.start(ctx)
+	r, err := s.take(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer r.socket.Close() // which ends the shim, if it has not ended
+	defer func() {
+		r.socket.Close() // which ends the shim, if it has not ended
+		if s.spare != nil {
+			s.reaper.Go(s.refill) // now that nobody waits for the processor
+		}
+	}()
 	stop := context.AfterFunc(ctx, r.kill)
 	reply, err := r.exchange(into, signal, request)
 	late := !stop()
@@ -103,15 +114,39 @@ func (s *Shim) admit(into *Process) error {
 	return nil
 }
 
-// running is a shim that was started and waits for its one request.
-type running struct {
-	process *os.Process
-	socket  *os.File
+// take returns the spare shim, or starts one.
+func (s *Shim) take(ctx context.Context) (*running, error) {
+	select {
+	case r := <-s.spare:
+		if !r.hasEnded() {
+			return r, nil
+		}
+		r.socket.Close()
+	default:
+	}
+	return s.start(ctx)
 }
 
-// start starts a shim in the node's PID namespace: nothing of the agent's
-// environment, directory, terminal or descriptors goes with it but one end of a
-// socket, as descriptor 0.
+// refill starts a spare, if there is room for one. That it failed shows when the
+// next request starts one for itself.
+func (s *Shim) refill() {
+	select {
+	case s.slots <- struct{}{}:
+	default:
+		return
+	}
+	r, err := s.spawn()
+	if err != nil {
+		return
+	}
+	select {
+	case s.spare <- r:
+	default:
+		r.socket.Close()
+	}
+}
+
+// start starts a shim for one request.
 func (s *Shim) start(ctx context.Context) (*running, error) {
 	select {
 	case s.slots <- struct{}{}:
@@ -121,7 +156,13 @@ func (s *Shim) start(ctx context.Context) (*running, error) {
 		}
 		return nil, fmt.Errorf("start the shim: %w (%d): look for processes podreload-shim in state D", ErrStuck, maxShims)
 	}
-	r, err := s.spawn()
+	return s.spawn()
+}
+
+// spawn starts a shim process, for which a slot has been taken, and sees to it
+// that it is reaped.
+func (s *Shim) spawn() (*running, error) {
+	r, err := spawn(s.fd)
 	if err != nil {
 		<-s.slots
 		return nil, fmt.Errorf("start the shim: %w", err)
@@ -131,92 +172,6 @@ func (s *Shim) start(ctx context.Context) (*running, error) {
 		<-s.slots
 	})
 	return r, nil
-}
-
-// reap waits for the shim's end. The child that signals may be left then: a
-// container can stop it before its first instruction. As long as the shim is not
-// reaped the number of its process group cannot be another's.
-func (r *running) reap() {
-	for unix.Waitid(unix.P_PID, r.process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
-	}
-	unix.Kill(-r.process.Pid, unix.SIGKILL)
-	r.process.Wait()
-}
-
-func (s *Shim) spawn() (*running, error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("socketpair: %w", err)
-	}
-	theirs := os.NewFile(uintptr(pair[1]), "shim")
-	defer theirs.Close()
-	if err := unix.SetNonblock(pair[0], true); err != nil { // ours only: so it takes deadlines
-		unix.Close(pair[0])
-		return nil, err
-	}
-	ours := os.NewFile(uintptr(pair[0]), "shim")
-	process, err := os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", s.fd), []string{"podreload-shim"}, &os.ProcAttr{
-		Dir:   "/",
-		Env:   []string{},
-		Files: []*os.File{theirs},
-		// A session and a process group of its own: the terminal's ^C is for the
-		// agent, which ends a shim in its own way. No Pdeathsig: it fires when the thread ends that
-		// started the shim (golang/go#27505); the socket's end does that job.
-		Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
-		ours.Close()
-		return nil, err
-	}
-	return &running{process: process, socket: ours}, nil
-}
-
-// kill ends the shim, and whoever waits for its answer.
-func (r *running) kill() {
-	r.process.Kill()
-	r.socket.SetDeadline(time.Unix(1, 0))
-}
-
-// exchange sends the request, with the processes attached, and reads the reply.
-func (r *running) exchange(into, signal *Process, request []byte) ([]byte, error) {
-	if len(request) > frame.MaxBody {
-		return nil, fmt.Errorf("a request of %d bytes is too large", len(request))
-	}
-	if err := r.sendHeader(into, signal, len(request)); err != nil {
-		return nil, fmt.Errorf("send the request: %w: %w", ErrShim, err)
-	}
-	if _, err := r.socket.Write(request); err != nil {
-		return nil, fmt.Errorf("send the request: %w: %w", ErrShim, err)
-	}
-	kind, body, err := frame.Read(r.socket)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the reply: %w: %w", ErrShim, err)
-	case kind == frame.Reply:
-		return body, nil
-	case kind == frame.Failure:
-		fault, err := frame.DecodeFault(body)
-		if err == nil {
-			err = explain(fault)
-		}
-		return nil, err
-	}
-	return nil, fmt.Errorf("read the reply: %w: %w", ErrShim, frame.ErrMalformed)
-}
-
-func (r *running) sendHeader(into, signal *Process, size int) error {
-	send := func(fds ...int) error {
-		// The buffer of a new socket holds it: this does not block.
-		return control(r.socket, func(fd int) error {
-			return unix.Sendmsg(fd, frame.Header(frame.Request, size), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
-		})
-	}
-	return control(into.pidfd, func(into int) error {
-		if signal == nil {
-			return send(into)
-		}
-		return control(signal.pidfd, func(signal int) error { return send(into, signal) })
-	})
 }
 
 func overdue(ctx context.Context) error {

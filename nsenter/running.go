@@ -1,0 +1,118 @@
+package nsenter
+
+import (
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podreload/podreload/nsenter/frame"
+)
+
+// running is a shim that was started and waits for its one request.
+type running struct {
+	process *os.Process
+	socket  *os.File
+	ended   chan struct{} // closed when it is reaped
+}
+
+// reap waits for the shim's end. The child that signals may be left then: a
+// container can stop it before its first instruction. As long as the shim is not
+// reaped the number of its process group cannot be another's.
+func (r *running) reap() {
+	for unix.Waitid(unix.P_PID, r.process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	unix.Kill(-r.process.Pid, unix.SIGKILL)
+	r.process.Wait()
+	close(r.ended)
+}
+
+// spawn starts the binary in the node's PID namespace: nothing of the agent's
+// environment, directory, terminal or descriptors goes with it but one end of a
+// socket, as descriptor 0.
+func spawn(binary int) (*running, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socketpair: %w", err)
+	}
+	theirs := os.NewFile(uintptr(pair[1]), "shim")
+	defer theirs.Close()
+	if err := unix.SetNonblock(pair[0], true); err != nil { // ours only: so it takes deadlines
+		unix.Close(pair[0])
+		return nil, err
+	}
+	ours := os.NewFile(uintptr(pair[0]), "shim")
+	process, err := os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", binary), []string{"podreload-shim"}, &os.ProcAttr{
+		Dir:   "/",
+		Env:   []string{},
+		Files: []*os.File{theirs},
+		// A session and a process group of its own: the terminal's ^C is for the
+		// agent, which ends a shim in its own way. No Pdeathsig: it fires when the thread ends that
+		// started the shim (golang/go#27505); the socket's end does that job.
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		ours.Close()
+		return nil, err
+	}
+	return &running{process: process, socket: ours, ended: make(chan struct{})}, nil
+}
+
+func (r *running) hasEnded() bool {
+	select {
+	case <-r.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// kill ends the shim, and whoever waits for its answer.
+func (r *running) kill() {
+	r.process.Kill()
+	r.socket.SetDeadline(time.Unix(1, 0))
+}
+
+// exchange sends the request, with the processes attached, and reads the reply.
+func (r *running) exchange(into, signal *Process, request []byte) ([]byte, error) {
+	if len(request) > frame.MaxBody {
+		return nil, fmt.Errorf("a request of %d bytes is too large", len(request))
+	}
+	if err := r.sendHeader(into, signal, len(request)); err != nil {
+		return nil, fmt.Errorf("send the request: %w: %w", ErrShim, err)
+	}
+	if _, err := r.socket.Write(request); err != nil {
+		return nil, fmt.Errorf("send the request: %w: %w", ErrShim, err)
+	}
+	kind, body, err := frame.Read(r.socket)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read the reply: %w: %w", ErrShim, err)
+	case kind == frame.Reply:
+		return body, nil
+	case kind == frame.Failure:
+		fault, err := frame.DecodeFault(body)
+		if err == nil {
+			err = explain(fault)
+		}
+		return nil, err
+	}
+	return nil, fmt.Errorf("read the reply: %w: %w", ErrShim, frame.ErrMalformed)
+}
+
+func (r *running) sendHeader(into, signal *Process, size int) error {
+	send := func(fds ...int) error {
+		// The buffer of a new socket holds it: this does not block.
+		return control(r.socket, func(fd int) error {
+			return unix.Sendmsg(fd, frame.Header(frame.Request, size), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+		})
+	}
+	return control(into.pidfd, func(into int) error {
+		if signal == nil {
+			return send(into)
+		}
+		return control(signal.pidfd, func(signal int) error { return send(into, signal) })
+	})
+}
