@@ -1,0 +1,100 @@
+package agent_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/testenv"
+)
+
+// TestEtcdComesAndGoes takes one target through all that an etcd can do.
+func TestEtcdComesAndGoes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.etcd = testenv.NewEtcd(t)
+	first := r.put("first")
+	r.etcd.Stop()
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	start := func() {
+		t.Helper()
+		if err := r.etcd.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	// Down at the start.
+	r.start()
+	r.in(c, daemonset.Waiting, "waiting for etcd at "+r.etcd.Endpoint())
+	serves(t, p, "hello from the image\n")
+	start()
+	live := r.live(c, first)
+	serves(t, p, "first")
+
+	// Away and back, nothing changed.
+	r.etcd.Stop()
+	r.in(c, daemonset.Stale, "files of revision", "waiting for etcd")
+	start()
+	if s := r.live(c, first); s.Reloads != live.Reloads {
+		t.Errorf("%d reloads after etcd's return, want %d: nothing changed", s.Reloads, live.Reloads)
+	}
+
+	// Back from a backup: the revision goes back, and so does the value.
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := r.etcd.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		first = r.put(fmt.Sprint("after the backup ", i))
+	}
+	r.live(c, first)
+	serves(t, p, "after the backup 4")
+	if err := r.etcd.Restore(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	serves(t, p, "first")
+	s := r.await(c, "the older revision is live", func(s daemonset.Status) bool {
+		return s.State == daemonset.Live && s.Revision < first
+	})
+	revision := r.put("third")
+	if revision > first {
+		t.Fatalf("revision %d after the restore, %d before: the test shows nothing", revision, first)
+	}
+	r.await(c, "a new value is live", func(now daemonset.Status) bool {
+		return now.State == daemonset.Live && now.Reloads > s.Reloads
+	})
+	serves(t, p, "third")
+}
+
+// TestBurst: the last of many values is served, and most of the others never.
+func TestBurst(t *testing.T) {
+	t.Parallel()
+	const puts = 200
+	r := newRig(t, sharedNode(t, testenv.V2))
+	quiet := r.name + "-quiet"
+	r.profile(quiet, `process = "nginx"`, `wait = "200ms:1m"`)
+	p, q := r.pod(testenv.PodConfig{}), r.pod(testenv.PodConfig{
+		Name: quiet, Labels: map[string]string{"podreload.io/profile": quiet},
+	})
+	r.start()
+	before := r.live(p.Container("nginx"), r.put("0"))
+	r.live(q.Container("nginx"), r.putKey("/"+quiet+"/value", "0"))
+	var last, lastQuiet int64
+	for i := range puts {
+		last = r.put(fmt.Sprint(i))
+		lastQuiet = r.putKey("/"+quiet+"/value", fmt.Sprint(i))
+	}
+	after := r.live(p.Container("nginx"), last)
+	serves(t, p, fmt.Sprint(puts-1))
+	// An apply takes longer than a put: those meanwhile are one.
+	if n := after.Reloads - before.Reloads; n < 1 || n > puts/4 {
+		t.Errorf("%d reloads for %d puts", n, puts)
+	}
+	waited := r.live(q.Container("nginx"), lastQuiet)
+	serves(t, q, fmt.Sprint(puts-1))
+	if n := waited.Reloads - 1; n < 1 || n > 10 {
+		t.Errorf("%d reloads for %d puts with a quiet period, want one, or few where the machine paused", n, puts)
+	}
+}

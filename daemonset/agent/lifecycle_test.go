@@ -1,0 +1,179 @@
+package agent_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/testenv"
+)
+
+// TestContainersComeAndGo follows one pod from its init container to its end.
+func TestContainersComeAndGo(t *testing.T) {
+	eachVersion(t, func(t *testing.T, node *testenv.Node) {
+		t.Parallel()
+		r := newRig(t, node)
+		revision := r.put("one")
+		r.start()
+		// An init container that has ended is no choice any more, so that what is
+		// left is the only one.
+		p := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{
+			{Name: "init", Command: []string{"true"}}, {Name: "nginx"},
+		}})
+		c := p.Container("nginx")
+		s := r.live(c, revision)
+		r.gone(p.Container("init"))
+
+		// Each exec, as probes are, has a start and an end that the runtime tells of.
+		for range 20 {
+			exec(t, c, "true")
+		}
+		restarted, err := p.Restart(t.Context(), "nginx")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again := r.live(restarted, revision); again.Reloads != 1 {
+			t.Errorf("%d reloads of the new container, want 1", again.Reloads)
+		}
+		r.gone(c)
+		serves(t, p, "one")
+		if got := r.said.lines("is in place", daemonset.ShortID(c.ID)); len(got) != 1 {
+			t.Errorf("%d applies to a container in which commands ran, want 1: %q; status %+v", len(got), got, s)
+		}
+
+		if err := p.Remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.gone(restarted)
+	})
+}
+
+// TestContainerdRestarts changes a key while there is no containerd, which is
+// not needed for that, and starts a container behind its return.
+func TestContainerdRestarts(t *testing.T) {
+	eachVersion(t, func(t *testing.T, node *testenv.Node) {
+		r := newRig(t, node)
+		p := r.pod(testenv.PodConfig{})
+		c := p.Container("nginx")
+		r.start()
+		r.live(c, r.put("one"))
+		if err := node.StopContainerd(); err != nil {
+			t.Fatal(err)
+		}
+		revision := r.put("two")
+		r.live(c, revision)
+		serves(t, p, "two")
+		eventually(t, "the agent says that containerd is away", func() error {
+			if len(r.said.lines("level=warning", "may not be all known")) == 0 {
+				return errors.New("it does not")
+			}
+			return nil
+		})
+		// Not with the test's context: others need the node.
+		if err := node.StartContainerd(context.WithoutCancel(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		restarted, err := p.Restart(t.Context(), "nginx")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.live(restarted, revision)
+		if s, err := r.applier.Store.Load(restarted.ID); err != nil || s.Reloads != 1 {
+			t.Errorf("status %+v, %v; want one reload", s, err)
+		}
+	})
+}
+
+// TestRecordsOfTheDead: what went while no agent ran is cleared away at its
+// start, and what runs is not.
+func TestRecordsOfTheDead(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	r.start()
+	revision := r.put("one")
+	r.live(c, revision)
+	r.stop()
+	restarted, err := p.Restart(t.Context(), "nginx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.gone(c)
+	before := r.live(restarted, revision)
+	r.stop()
+	r.start()
+	r.live(restarted, r.put("two"))
+	if after := r.live(restarted, revision); after.Reloads != before.Reloads+1 {
+		t.Errorf("%d reloads, want %d: a restart of the agent alone reloads nothing", after.Reloads, before.Reloads+1)
+	}
+}
+
+// TestChoice: who is chosen, by which label, and what is said of the others.
+func TestChoice(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.profile(r.name, `process = "nginx"`, `select = "app=`+r.name+`"`)
+	labels := func(kv ...string) map[string]string {
+		m := map[string]string{}
+		for i := 0; i < len(kv); i += 2 {
+			m[kv[i]] = kv[i+1]
+		}
+		return m
+	}
+	two := []testenv.ContainerConfig{{Name: "nginx"}, onPort81}
+	selected := r.pod(testenv.PodConfig{Name: r.name + "-selected", Labels: labels("app", r.name)})
+	named := r.pod(testenv.PodConfig{Name: r.name + "-named", Labels: labels("other.podreload.io/profile", r.name), Containers: []testenv.ContainerConfig{
+		{Name: "nginx", Command: []string{"sleep", "1000000"}}, {Name: "other"},
+	}})
+	r.pod(testenv.PodConfig{Name: r.name + "-unclear", Labels: labels(agent.LabelProfile, r.name), Containers: two})
+	r.pod(testenv.PodConfig{Name: r.name + "-unknown", Labels: labels(agent.LabelProfile, r.name+"x")})
+	revision := r.put("chosen")
+	r.start()
+	r.live(selected.Container("nginx"), revision)
+	r.live(named.Container("other"), revision)
+	for pod, words := range map[string][]string{
+		"unclear": {"state=Ambiguous", "all run nginx"},
+		"unknown": {"state=Invalid", "no profile"},
+	} {
+		words = append(words, "pod=default/"+r.name+"-"+pod)
+		eventually(t, "it is said of "+pod, func() error {
+			if len(r.said.lines(words...)) == 0 {
+				return errors.New("it is not")
+			}
+			return nil
+		})
+	}
+	// More choices are made while those stay as they are: they are said once.
+	extra := r.pod(testenv.PodConfig{Name: r.name + "-extra", Labels: labels("app", r.name)})
+	r.live(extra.Container("nginx"), revision)
+	for _, pod := range []string{"unclear", "unknown"} {
+		if n := len(r.said.lines("pod=default/" + r.name + "-" + pod)); n != 1 {
+			t.Errorf("%d lines about the pod %s, want 1", n, pod)
+		}
+	}
+	if records, err := r.applier.Store.List(); err != nil || len(records) != 3 {
+		t.Errorf("%d records, %v; want those of the 3 that are chosen", len(records), err)
+	}
+}
+
+// TestUnknownCheck: what this version cannot check it does not apply, until
+// the profile says that it need not.
+func TestUnknownCheck(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	revision := r.put("checked")
+	r.profile(r.name, `process = "nginx"`, `check = "preset"`)
+	r.start()
+	r.in(c, daemonset.Unsupported, `set check = "off"`)
+	serves(t, p, "hello from the image\n")
+	r.stop()
+	r.profile(r.name, `process = "nginx"`)
+	r.start()
+	r.live(c, revision)
+}
