@@ -72,7 +72,7 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 	}
 	for _, c := range app.Commands {
 		c.UsageText = strings.TrimSpace("podreload [global flags] " + c.Name + " [flags] " + c.ArgsUsage)
-		c.OnUsageError, c.Before = usageError, checkOutput
+		c.OnUsageError, c.Before, c.ShellComplete = usageError, checkOutput, complete
 	}
 	return app
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"strconv"
 	"strings"
 
 	"github.com/sirupsen/logrus"
@@ -107,8 +106,8 @@ func applyTable(c *cli.Command, results []applied) table {
 	t := table{header: []string{"CONTAINER", "NAME", "POD", "NAMESPACE", "PROFILE", "RESULT", "REVISION", "CHANGED", "REASON"}}
 	for _, r := range results {
 		t.rows = append(t.rows, []string{
-			id(c, r.Container), orDash(r.Name), r.Pod, r.Namespace, line(r.Profile), r.Result,
-			strconv.FormatInt(r.Revision, 10), orDash(strings.Join(r.Changed, ",")), line(r.Reason),
+			id(c, r.Container), r.Name, r.Pod, r.Namespace, r.Profile, r.Result,
+			revision(r.Revision), strings.Join(r.Changed, ","), r.Reason,
 		})
 	}
 	return t

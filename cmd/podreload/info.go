@@ -46,7 +46,7 @@ var infoCommand = &cli.Command{
 				ok = "NO"
 				missing++
 			}
-			t.rows = append(t.rows, []string{f.What, ok, line(f.Detail), line(f.Fix)})
+			t.rows = append(t.rows, []string{f.What, ok, f.Detail, f.Fix})
 		}
 		if err := print(c, findings, t); err != nil {
 			return err

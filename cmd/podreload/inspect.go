@@ -50,7 +50,7 @@ var inspectCommand = &cli.Command{
 				i.Profile = &row
 			}
 			found = append(found, i)
-			t.rows = append(t.rows, []string{id(c, s.ContainerID), orDash(s.Name), s.Pod, s.Namespace, s.Profile, string(s.State), line(s.Reason)})
+			t.rows = append(t.rows, []string{id(c, s.ContainerID), s.Name, s.Pod, s.Namespace, s.Profile, string(s.State), s.Reason})
 		}
 		if len(found) == 1 {
 			return print(c, found[0], t)

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"text/template"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v3"
 	"sigs.k8s.io/yaml"
@@ -68,6 +70,9 @@ func print(c *cli.Command, value any, t table) error {
 	w := c.Root().Writer
 	if c.Bool("quiet") {
 		for _, row := range t.rows {
+			if row[0] == "" {
+				continue // a pod in which no container could be chosen
+			}
 			if _, err := fmt.Fprintln(w, row[0]); err != nil {
 				return err
 			}
@@ -94,7 +99,11 @@ func (t table) write(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 1, 3, ' ', 0)
 	fmt.Fprintln(tw, strings.Join(t.header, "\t"))
 	for _, row := range t.rows {
-		fmt.Fprintln(tw, strings.Join(row, "\t"))
+		var cells []string
+		for _, cell := range row {
+			cells = append(cells, line(cell))
+		}
+		fmt.Fprintln(tw, strings.Join(cells, "\t"))
 	}
 	return tw.Flush()
 }
@@ -135,23 +144,28 @@ func printTemplate(w io.Writer, text string, value any) error {
 	return err
 }
 
-// id is a container's id as the flags want it shown; "-" where there is none.
+// id is a container's id as the flags want it shown.
 func id(c *cli.Command, full string) string {
-	switch {
-	case full == "":
-		return "-"
-	case c.Bool("no-trunc"), c.Bool("quiet"):
+	if c.Bool("no-trunc") || c.Bool("quiet") {
 		return full
 	}
 	return daemonset.ShortID(full)
 }
 
+// revision is an etcd revision; the first is 1, 0 is none yet.
+func revision(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatInt(n, 10)
+}
+
 // ago is how long something is past, in the largest unit, as kubectl shows it.
 func ago(t, now time.Time) string {
 	if t.IsZero() {
-		return "-"
+		return ""
 	}
-	switch d := now.Sub(t); {
+	switch d := max(0, now.Sub(t)); {
 	case d < 2*time.Minute:
 		return fmt.Sprintf("%ds ago", int(d.Seconds()))
 	case d < 2*time.Hour:
@@ -163,20 +177,17 @@ func ago(t, now time.Time) string {
 	}
 }
 
-// line is a text as one table cell: no line ends, no control characters, since
-// parts of it may come from inside a container.
+// line is a text as one table cell: one line, and nothing that moves a
+// terminal's cursor or turns its text round, since parts of it may come from
+// inside a container. Nothing is a dash.
 func line(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
-			return ' '
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
+		return ' '
 	}, s)
-	return orDash(strings.Join(strings.Fields(s), " "))
-}
-
-func orDash(s string) string {
-	if s == "" {
+	if s = strings.Join(strings.Fields(s), " "); s == "" {
 		return "-"
 	}
 	return s

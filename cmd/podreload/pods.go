@@ -71,7 +71,7 @@ func podTable(c *cli.Command, rows []podRow) table {
 		}
 		t.rows = append(t.rows, []string{
 			id(c, r.SandboxID), r.Name, r.Namespace, strings.Join(r.Containers, ","),
-			line(strings.Join(profiles, ",")), line(strings.Join(reasons, "; ")),
+			strings.Join(profiles, ","), strings.Join(reasons, "; "),
 		})
 	}
 	return t

@@ -48,8 +48,8 @@ var profilesCommand = &cli.Command{
 			r := rowOf(p)
 			rows = append(rows, r)
 			t.rows = append(t.rows, []string{
-				r.Name, orDash(r.Select), orDash(r.Process), orDash(r.Check), strconv.Itoa(len(r.Resources)),
-				orDash(strings.Join(r.Keys, ",")), line(r.Error),
+				r.Name, r.Select, r.Process, r.Check, strconv.Itoa(len(r.Resources)),
+				strings.Join(r.Keys, ","), r.Error,
 			})
 		}
 		return print(c, rows, t)

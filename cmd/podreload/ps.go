@@ -53,13 +53,9 @@ func wanted(c *cli.Command, s daemonset.Status) bool {
 func statusTable(c *cli.Command, statuses []daemonset.Status, now time.Time) table {
 	t := table{header: []string{"CONTAINER", "NAME", "POD", "NAMESPACE", "PROFILE", "STATE", "REVISION", "RELOADED", "RELOADS", "REASON"}}
 	for _, s := range statuses {
-		revision := "-"
-		if s.Revision > 0 {
-			revision = strconv.FormatInt(s.Revision, 10)
-		}
 		t.rows = append(t.rows, []string{
-			id(c, s.ContainerID), orDash(s.Name), s.Pod, s.Namespace, line(s.Profile), string(s.State),
-			revision, ago(s.Reloaded, now), strconv.Itoa(s.Reloads), line(s.Reason),
+			id(c, s.ContainerID), s.Name, s.Pod, s.Namespace, s.Profile, string(s.State),
+			revision(s.Revision), ago(s.Reloaded, now), strconv.Itoa(s.Reloads), s.Reason,
 		})
 	}
 	return t

@@ -36,6 +36,9 @@ type fileSettings struct {
 // environment set from the settings file: flag > environment > file > default.
 func completeFlags(c *cli.Command) error {
 	file := c.String("config")
+	if file == "" {
+		return nil
+	}
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) && !c.IsSet("config") {
 		return nil

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAgo(t *testing.T) {
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	for want, past := range map[string]time.Duration{
+		"0s ago":   -time.Second, // a clock that was set back
+		"1s ago":   time.Second + 900*time.Millisecond,
+		"119s ago": 2*time.Minute - 1,
+		"2m ago":   2 * time.Minute,
+		"119m ago": 2*time.Hour - 1,
+		"2h ago":   2 * time.Hour,
+		"47h ago":  48*time.Hour - 1,
+		"2d ago":   48 * time.Hour,
+	} {
+		if got := ago(now.Add(-past), now); got != want {
+			t.Errorf("%s: %q, want %q", past, got, want)
+		}
+	}
+	if got := ago(time.Time{}, now); got != "" {
+		t.Errorf("never: %q, want nothing", got)
+	}
+}
+
+func TestLine(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                        "-",
+		" \n ":                    "-",
+		"one\ntwo\t three":        "one two three",
+		"\x1b[31mred\x1b[0m":      "[31mred [0m",
+		"c1 \u009b31m":            "c1 31m",
+		"trojan \u202egnp.exe":    "trojan gnp.exe",
+		"bad \xff bytes":          "bad \ufffd bytes",
+		"a name is not harmed: ü": "a name is not harmed: ü",
+	} {
+		if got := line(in); got != want {
+			t.Errorf("line(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// FuzzLine: whatever a container says, it is one cell of one line, and no
+// command to the terminal.
+func FuzzLine(f *testing.F) {
+	f.Add("plain")
+	f.Add("\x1b]0;title\x07\r\n\t\u202e\xff")
+	f.Fuzz(func(t *testing.T, s string) {
+		got := line(s)
+		if got == "" {
+			t.Error("an empty cell")
+		}
+		for _, r := range got {
+			if r != ' ' && !unicode.IsPrint(r) && r != unicode.ReplacementChar {
+				t.Errorf("line(%q) = %q holds %U", s, got, r)
+			}
+		}
+	})
+}
+
+func TestTableAligns(t *testing.T) {
+	var out bytes.Buffer
+	tab := table{header: []string{"A", "LONG"}, rows: [][]string{{"wide\ncell", "x"}, {"y", ""}}}
+	if err := tab.write(&out); err != nil {
+		t.Fatal(err)
+	}
+	want := "A           LONG\nwide cell   x\ny           -\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestPrintTemplate(t *testing.T) {
+	type row struct {
+		Name string `json:"name"`
+	}
+	rows := []row{{"one"}, {"two"}}
+	for text, want := range map[string]string{
+		`{{range .}}{{.name}} {{end}}`: "one two \n",
+		`{{json .}}`:                   `[{"name":"one"},{"name":"two"}]` + "\n",
+		`{{(index . 0).name | upper}}`: "ONE\n",
+	} {
+		var out bytes.Buffer
+		if err := printTemplate(&out, text, rows); err != nil || out.String() != want {
+			t.Errorf("%s: %q, %v; want %q", text, out.String(), err, want)
+		}
+	}
+	err := printTemplate(&bytes.Buffer{}, `{{(index . 0).nope}}`, rows)
+	if err == nil || !strings.Contains(err.Error(), `no entry for key "nope"`) {
+		t.Errorf("an unknown key: %v", err)
+	}
+}
