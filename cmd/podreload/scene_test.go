@@ -62,11 +62,11 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	}
 	add("exits", 2, exits)          // exits CODE COMMAND...: run it and want that exit code
 	add("interrupt", 2, interrupt)  // interrupt CODE COMMAND...: ^C once it waits for etcd
-	add("await", 2, await)          // await STATE POD: until the container nginx has that state
+	add("await", 2, await)          // await STATE POD [REVISION]: until the container nginx has that state
 	add("pod", 2, runPod)           // pod NAME KIND LABEL=VALUE...: sets $ID to its container
 	add("inside", 2, inside)        // inside POD COMMAND...: in the container nginx
 	add("get", 3, get)              // get POD PATH WANT: until nginx serves it
-	add("put", 2, put)              // put KEY VALUE
+	add("put", 2, put)              // put KEY VALUE: sets $REVISION
 	add("etcd", 1, etcdDo)          // etcd stop|start|auth
 	add("containerd", 1, runtimeDo) // containerd stop|start
 	add("lock", 1, lock)            // lock ID: hold the container's lock until the script ends
@@ -150,8 +150,8 @@ func await(ctx context.Context, _ *testscript.TestScript, s *scene, args []strin
 		}
 		defer store.Close()
 		status, err := store.Load(pod.Container("nginx").ID)
-		if err == nil && string(status.State) != args[0] {
-			err = fmt.Errorf("%s is %s (%s), want %s", args[1], status.State, status.Reason, args[0])
+		if err == nil && (string(status.State) != args[0] || len(args) > 2 && revision(status.Revision) != args[2]) {
+			err = fmt.Errorf("%s is %s at revision %d (%s), want %v", args[1], status.State, status.Revision, status.Reason, args)
 		}
 		return err
 	})
@@ -171,8 +171,9 @@ func get(ctx context.Context, _ *testscript.TestScript, s *scene, args []string)
 	})
 }
 
-func put(ctx context.Context, _ *testscript.TestScript, s *scene, args []string) error {
-	_, err := s.etcd.Put(ctx, args[0], args[1])
+func put(ctx context.Context, ts *testscript.TestScript, s *scene, args []string) error {
+	n, err := s.etcd.Put(ctx, args[0], args[1])
+	ts.Setenv("REVISION", revision(n))
 	return err
 }
 
