@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/podreload/podreload/daemonset"
@@ -22,6 +23,9 @@ type Applier struct {
 	Store   *state.Store
 	Shim    *nsenter.Shim
 	Timeout time.Duration // the bound of each wait: for the lock, the crossing, the proof
+
+	once  sync.Once
+	turns chan struct{} // one taken for each crossing under way
 }
 
 // Job is what one apply works from.
@@ -182,7 +186,13 @@ func (a *Applier) change(ctx context.Context, job Job, c *crossing, files []daem
 	if err := a.Store.Save(*status); err != nil {
 		return failed(daemonset.Failed, fmt.Errorf("note the owed reload: %w", err))
 	}
-	// What is proved must have been seen before the signal.
+	done, err := a.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	// What is proved must have been seen before the signal, but no longer ago
+	// than needs be.
 	proof, err := c.before()
 	if err != nil {
 		return err
@@ -190,7 +200,8 @@ func (a *Applier) change(ctx context.Context, job Job, c *crossing, files []daem
 	if proof != nil {
 		defer proof.Close()
 	}
-	result, err := a.cross(ctx, c, req)
+	result, err := a.carry(ctx, c, req)
+	done()
 	if err != nil {
 		return err
 	}
@@ -222,8 +233,35 @@ func (a *Applier) prove(ctx context.Context, proof *verify.Proof) error {
 	return nil
 }
 
-// cross carries one request in and its result out.
+// maxCrossings is how many crossings are under way at once. It is less than
+// nsenter has room for, so that shims which were given up on and hang in the
+// kernel still are no hindrance.
+const maxCrossings = 24
+
+// turn waits until a crossing may begin. That is not part of any deadline:
+// containers that hang must not use up the time of those behind them, which is
+// bounded by theirs. The result may be called twice.
+func (a *Applier) turn(ctx context.Context) (done func(), err error) {
+	a.once.Do(func() { a.turns = make(chan struct{}, maxCrossings) })
+	select {
+	case a.turns <- struct{}{}:
+		return sync.OnceFunc(func() { <-a.turns }), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for other crossings: %w", ctx.Err())
+	}
+}
+
+// cross carries one request in and its result out, when it is its turn.
 func (a *Applier) cross(ctx context.Context, c *crossing, req shim.Request) (shim.Result, error) {
+	done, err := a.turn(ctx)
+	if err != nil {
+		return shim.Result{}, err
+	}
+	defer done()
+	return a.carry(ctx, c, req)
+}
+
+func (a *Applier) carry(ctx context.Context, c *crossing, req shim.Request) (shim.Result, error) {
 	// A crossing that has begun is finished: it takes milliseconds, and a
 	// stop half way would only be work for the next start.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Timeout)

@@ -36,7 +36,7 @@ func (w *worker) run(ctx context.Context) {
 	resync := time.Now().Add(jitter(w.resync))
 	timer := time.NewTimer(w.resync)
 	defer timer.Stop()
-	var status daemonset.Status
+	var status, said daemonset.Status
 	for {
 		select {
 		case <-ctx.Done():
@@ -47,12 +47,14 @@ func (w *worker) run(ctx context.Context) {
 		// By the clock, not by what woke us: keys that change all the time
 		// must not keep drift from being found.
 		look := !time.Now().Before(resync)
-		before := status
-		status = w.pass(ctx, before, look)
+		status = w.pass(ctx, status, look)
 		if ctx.Err() != nil {
 			return
 		}
-		w.report(before, status)
+		if worthALine(said, status) {
+			w.report(status)
+			said = status
+		}
 		if look {
 			resync = time.Now().Add(jitter(w.resync))
 		}
@@ -77,11 +79,20 @@ func (w *worker) pass(ctx context.Context, before daemonset.Status, look bool) d
 	return outcome.Status
 }
 
-// report logs what changed since the last pass: once, not at every retry.
-func (w *worker) report(before, now daemonset.Status) {
-	if before.State == now.State && before.Reason == now.Reason && before.Reloads == now.Reloads && before.Digest == now.Digest {
-		return
+// shortWait is how many looks in a row a target may wait without a line in the
+// log, 0.2 s in all: each start of a server and of the agent has such a moment.
+const shortWait = 4
+
+// worthALine answers whether something is new since the last line: what stays so
+// is said once, not at every try.
+func worthALine(said, now daemonset.Status) bool {
+	if now.State == daemonset.Waiting && now.Failures <= shortWait {
+		return false
 	}
+	return now.State != said.State || now.Reason != said.Reason || now.Reloads != said.Reloads || now.Digest != said.Digest
+}
+
+func (w *worker) report(now daemonset.Status) {
 	log := w.log.WithFields(logrus.Fields{"state": now.State, "revision": now.Revision})
 	switch now.State {
 	case daemonset.Live, daemonset.Applied:
