@@ -40,11 +40,15 @@ func (s *scene) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.later(closer(func() error { return os.RemoveAll(s.dir) }))
-	sealed, err := nsenter.Seal("bin/podreload-shim")
+	cold, err := s.seal()
 	if err != nil {
 		return err
 	}
-	s.later(sealed)
+	sealed, err := s.seal()
+	if err != nil {
+		return err
+	}
+	sealed.KeepSpare() // as a program does that crosses again and again
 	progress("starting containerd, etcd and %d targets", targets)
 	if s.node, err = s.startNode(ctx, testenv.Debian); err != nil {
 		return err
@@ -63,7 +67,8 @@ func (s *scene) open(ctx context.Context) (err error) {
 	}
 	s.add("podreload's crossing", r, crossing(sealed, r, onOverlay))
 	s.add("the same on tmpfs", r, crossing(sealed, r, onTmpfs))
-	s.add("crossing alone, nothing done inside", nil, empty(sealed, r))
+	s.add("nothing done inside", nil, empty(sealed, r))
+	s.add("with no shim started ahead", r, crossing(cold, r, onOverlay))
 	s.add("shim: start and exit", nil, start("bin/podreload-shim"))
 	s.add("floor: write, rename, kill from the node", r, bare(r, onOverlay))
 	s.add("the same on tmpfs", r, bare(r, onTmpfs))
@@ -89,6 +94,14 @@ func (s *scene) open(ctx context.Context) (err error) {
 		return err
 	}
 	return nil
+}
+
+func (s *scene) seal() (*nsenter.Shim, error) {
+	sealed, err := nsenter.Seal("bin/podreload-shim")
+	if err == nil {
+		s.later(sealed)
+	}
+	return sealed, err
 }
 
 func (s *scene) startNode(ctx context.Context, v testenv.Version) (*testenv.Node, error) {
