@@ -71,6 +71,9 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // exitCode says it, once
 	}
 	for _, c := range app.Commands {
+		if strings.HasPrefix(c.ArgsUsage, "ID") {
+			c.Description = strings.TrimSpace(c.Description + "\n\n" + idUsage)
+		}
 		c.UsageText = strings.TrimSpace("podreload [global flags] " + c.Name + " [flags] " + c.ArgsUsage)
 		c.OnUsageError, c.Before, c.ShellComplete = usageError, checkOutput, complete
 	}

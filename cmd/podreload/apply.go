@@ -30,14 +30,17 @@ const applyParallel = 8
 var applyCommand = &cli.Command{
 	Name:      "apply",
 	Usage:     "bring targets up to date now: one pass, with its result as the exit code",
-	ArgsUsage: "ID...",
+	ArgsUsage: "ID... | --all",
+	Description: "Renders, writes, signals and proves. What is in place already is left alone, unless a reload is still owed.\n" +
+		"Exits with 0 if all is in place and proved, 1 on an error or if a server is waited for, 3 if the ID or the\n" +
+		"container is not found or ambiguous, 5 if the server was signalled and did not take it; of many, the worst.",
 	Flags: listFlags(
 		&cli.BoolFlag{Name: "all", Usage: "every target of this node"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "say what would change, and change nothing"},
 	),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if c.Bool("all") == c.Args().Present() {
-			return usagef("podreload apply needs --all or an %s", idUsage)
+			return needsID(c)
 		}
 		jobs, err := targetJobs(ctx, c, c.Bool("all"), c.Args().Slice())
 		if err != nil {

@@ -14,9 +14,11 @@ import (
 var daemonCommand = &cli.Command{
 	Name:  "daemon",
 	Usage: "run the node agent until it is told to stop",
+	Description: "Follows etcd and containerd, and keeps every chosen container as its profile says. Ends on SIGTERM or ^C;\n" +
+		"reloads that are owed stay noted below --state. conf.d is read at the start.",
 	Flags: []cli.Flag{
 		&cli.DurationFlag{Name: "resync", Value: time.Minute,
-			Usage: "how often to compare the files inside the containers though nothing changed, to repair drift"},
+			Usage: "`TIME` after which files inside are compared though nothing changed, to repair drift"},
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if err := noArgs(c); err != nil {

@@ -17,7 +17,7 @@ var diffCommand = &cli.Command{
 	Description: "Prints a unified diff of each file that would change, and nothing where all is in place.",
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if !c.Args().Present() {
-			return usagef("podreload diff needs an %s", idUsage)
+			return needsID(c)
 		}
 		jobs, err := targetJobs(ctx, c, false, c.Args().Slice())
 		if err != nil {

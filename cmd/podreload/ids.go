@@ -4,11 +4,18 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/urfave/cli/v3"
+
 	"github.com/podreload/podreload/daemonset"
 )
 
-// idUsage is how commands name their argument in help.
-const idUsage = "ID (a container's id, a unique prefix of it, or namespace/pod[/container])"
+// idUsage ends the help of every command that takes an ID.
+const idUsage = "ID is a container's id, a unique prefix of it, or namespace/pod[/container]."
+
+// needsID says it when a command that takes IDs gets none.
+func needsID(c *cli.Command) error {
+	return usagef("podreload %s needs %s; %s", c.Name, c.ArgsUsage, idUsage)
+}
 
 // pick finds the one target that ref means: an exact id, a unique prefix of
 // one, or namespace/pod[/container].

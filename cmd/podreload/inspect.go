@@ -19,11 +19,11 @@ var inspectCommand = &cli.Command{
 	Name:        "inspect",
 	Usage:       "print everything known of targets",
 	ArgsUsage:   "ID...",
-	Description: "One ID prints one object, several an array. ID is " + idUsage[4:len(idUsage)-1] + ".",
+	Description: "One ID prints one object, several an array.",
 	Flags:       formatFlags("json"),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if !c.Args().Present() {
-			return usagef("podreload inspect needs an %s", idUsage)
+			return needsID(c)
 		}
 		v, err := look(ctx, c)
 		if err != nil {

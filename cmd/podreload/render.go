@@ -18,7 +18,7 @@ import (
 var renderCommand = &cli.Command{
 	Name:      "render",
 	Usage:     "print the files of a target or profile as they would be now; change nothing",
-	ArgsUsage: "ID",
+	ArgsUsage: "ID | --profile NAME | --all --out DIR",
 	Description: "One file is printed as its raw bytes, several each under a header with its path.\n" +
 		"With --profile no container stands behind the templates, so getenv has its defaults only.",
 	Flags: []cli.Flag{
@@ -66,7 +66,7 @@ func renderJobs(ctx context.Context, c *cli.Command) ([]agent.Job, error) {
 	case all && c.String("out") == "":
 		return nil, usagef("podreload render --all needs --out DIR")
 	case profile == "" && !all && c.NArg() != 1:
-		return nil, usagef("podreload render needs an %s", idUsage)
+		return nil, needsID(c)
 	}
 	if profile == "" {
 		jobs, err := targetJobs(ctx, c, all, c.Args().Slice())

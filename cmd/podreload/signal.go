@@ -23,7 +23,7 @@ var signalCommand = &cli.Command{
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if !c.Args().Present() {
-			return usagef("podreload signal needs an %s", idUsage)
+			return needsID(c)
 		}
 		var signal syscall.Signal
 		if name := c.String("signal"); name != "" {
