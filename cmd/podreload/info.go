@@ -124,6 +124,21 @@ func runtimeFinding(ctx context.Context, c *cli.Command) finding {
 	return found("containerd", v+" at "+c.String("runtime-endpoint"), err, fix)
 }
 
+// keysOf are the keys of all profiles: etcd's user need not be allowed to read
+// any others.
+func keysOf(c *cli.Command) []string {
+	var keys []string
+	if config, err := template.Load(c.String("confdir")); err == nil {
+		for _, p := range config.Profiles {
+			keys = append(keys, p.Keys()...)
+		}
+	}
+	if len(keys) == 0 {
+		return []string{"/podreload"}
+	}
+	return keys
+}
+
 func etcdFinding(ctx context.Context, c *cli.Command) finding {
 	fix := "is etcd running? name it with --endpoints, and --cacert, --cert, --key, --user as etcdctl"
 	etcd, err := openSource(c)
@@ -133,7 +148,7 @@ func etcdFinding(ctx context.Context, c *cli.Command) finding {
 	defer etcd.Close()
 	ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
 	defer cancel()
-	snapshot, err := etcd.Read(ctx, []string{"/podreload"})
+	snapshot, err := etcd.Read(ctx, keysOf(c))
 	if err != nil {
 		return found("etcd", "", err, fix)
 	}
