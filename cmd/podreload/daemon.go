@@ -41,6 +41,7 @@ var daemonCommand = &cli.Command{
 			return err
 		}
 		defer release()
+		applier.Shim.KeepSpare()
 		etcd, err := openSource(c)
 		if err != nil {
 			return err
