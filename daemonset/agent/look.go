@@ -80,6 +80,9 @@ func (a *Applier) Signal(ctx context.Context, job Job, signal syscall.Signal, fo
 	if job.Target.State != "" {
 		return nil, failed(job.Target.State, errors.New(job.Target.Reason))
 	}
+	if job.Profile.Err != nil {
+		return nil, failed(daemonset.Invalid, job.Profile.Err)
+	}
 	unlock, err := a.lock(ctx, job.Target.Container.ID)
 	if err != nil {
 		return nil, err
