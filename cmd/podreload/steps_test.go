@@ -43,6 +43,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	add("put", 2, put)              // put KEY VALUE: sets $REVISION
 	add("etcd", 1, etcdDo)          // etcd stop|start|auth
 	add("containerd", 1, runtimeDo) // containerd stop|start
+	add("restart", 1, restart)      // restart POD: another container nginx in the place of the old one
 	add("lock", 1, lock)            // lock ID: hold the container's lock until the script ends
 	return all
 }
@@ -187,6 +188,18 @@ func runtimeDo(ctx context.Context, _ *testscript.TestScript, s *scene, args []s
 		return s.node.StopContainerd()
 	}
 	return s.node.StartContainerd(ctx)
+}
+
+func restart(ctx context.Context, ts *testscript.TestScript, s *scene, args []string) error {
+	pod, err := s.pod(args[0])
+	if err != nil {
+		return err
+	}
+	c, err := pod.Restart(ctx, "nginx")
+	if err == nil {
+		ts.Setenv("ID", c.ID)
+	}
+	return err
 }
 
 func lock(ctx context.Context, _ *testscript.TestScript, s *scene, args []string) error {
