@@ -105,7 +105,7 @@ func TestChildHoldsNothing(t *testing.T) {
 	child := born(t, p, inner)
 	status := status(t, child.Pid)
 	for key, want := range map[string]string{
-		"Threads": "1", "NoNewPrivs": "1",
+		"Threads": "1", "NoNewPrivs": "1", "Seccomp": "2",
 		"CapEff": "0000000000000020", "CapPrm": "0000000000000020", "CapInh": "0000000000000000", "CapAmb": "0000000000000000",
 	} {
 		if status[key] != want {

@@ -12,7 +12,8 @@
 //   - One child, cloned without exec, is born in the container's PID namespace.
 //     It is a single thread, its root is the container's, its one descriptor
 //     is the pidfd of the process that it signals, its one capability is CAP_KILL,
-//     and it is not dumpable. It sends the signal and exits with the errno.
+//     a seccomp filter leaves it little more than that signal, and it is not
+//     dumpable. It sends the signal and exits with the errno.
 //
 // A shim started by exec inside the container's PID namespace instead would
 // hand the node's root to a container with CAP_SYS_PTRACE, by /proc/PID/root.

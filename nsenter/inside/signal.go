@@ -67,7 +67,10 @@ func (in request) strip() error {
 	for i := range all.Val {
 		all.Val[i] = ^all.Val[i]
 	}
-	return unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil)
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
+		return err
+	}
+	return confine()
 }
 
 // cloneAndSignal clones the one child that is born inside. After the clone it is
