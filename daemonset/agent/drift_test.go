@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"fmt"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -60,6 +62,7 @@ func TestDriftBesideChanges(t *testing.T) {
 func TestNothingChanged(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close what is forgotten
 	r := newRig(t, sharedNode(t, testenv.V2))
+	idle := children(t)
 	other := r.name + "-other"
 	r.profile(other, `process = "nginx"`)
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
@@ -70,20 +73,20 @@ func TestNothingChanged(t *testing.T) {
 	before, files := nginxOf(t, c), openFiles(t)
 
 	// A key of another prefix does not even wake the target.
-	shims := crossings(t)
+	shims := crossings(t, idle)
 	elsewhere := r.putKey("/"+other+"/value", "2")
 	r.live(barrier, elsewhere)
 	if n := r.live(c, 0); !n.Updated.Equal(first.Updated) {
 		t.Errorf("the target was touched: %+v, before %+v", n, first)
 	}
-	if n := crossings(t); n == shims {
+	if n := crossings(t, idle); n == shims {
 		t.Error("a crossing does not count: the test shows nothing")
 	}
 
 	// A key of the prefix that the files do not show: rendered, nothing entered.
-	shims = crossings(t)
+	shims = crossings(t, idle)
 	s := r.live(c, r.putKey(r.key("value/unused"), "x"))
-	if n := crossings(t); n != shims {
+	if n := crossings(t, idle); n != shims {
 		t.Error("the container was entered though its files are the same")
 	}
 	if s.Reloads != first.Reloads {
@@ -101,14 +104,30 @@ func TestNothingChanged(t *testing.T) {
 }
 
 // crossings grows with every process of ours that has ended: the page faults of
-// waited-for children (getrusage(2)). A shim is the only one here.
-func crossings(t *testing.T) int64 {
+// waited-for children (getrusage(2)). The nodes' containerds, which are the idle
+// ones, do not end; what else there is are shims.
+func crossings(t *testing.T, idle int) int64 {
 	t.Helper()
+	eventually(t, "the shims have ended", func() error {
+		if n := children(t); n != idle {
+			return fmt.Errorf("%d children", n)
+		}
+		return nil
+	})
 	var u unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_CHILDREN, &u); err != nil {
 		t.Fatal(err)
 	}
 	return u.Minflt
+}
+
+func children(t *testing.T) int {
+	t.Helper()
+	pids, err := nsenter.Children(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(pids)
 }
 
 func openFiles(t *testing.T) int {

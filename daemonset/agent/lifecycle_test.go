@@ -112,6 +112,35 @@ func TestRecordsOfTheDead(t *testing.T) {
 	}
 }
 
+// TestRecordOfTheDeadIsHeld: an apply by hand, which has the lock, keeps a record
+// for no longer than it takes.
+func TestRecordOfTheDeadIsHeld(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.start()
+	revision := r.put("one")
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	r.live(c, revision)
+	unlock, err := r.applier.Store.Lock(t.Context(), c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// Whoever comes behind it shows that its end was seen.
+	r.live(r.pod(testenv.PodConfig{Name: r.name + "-next"}).Container("nginx"), revision)
+	if _, err := r.applier.Store.Load(c.ID); err != nil {
+		t.Errorf("the record that somebody works on: %v", err)
+	}
+	unlock()
+	r.gone(c)
+	if lines := r.said.lines("level=warning", daemonset.ShortID(c.ID)); len(lines) != 0 {
+		t.Errorf("the agent complains: %q", lines)
+	}
+}
+
 // TestChoice: who is chosen, by which label, and what is said of the others.
 func TestChoice(t *testing.T) {
 	t.Parallel()
