@@ -116,6 +116,9 @@ func TestChildHoldsNothing(t *testing.T) {
 	if fds := descriptors(t, proc); len(fds) != 1 || fds[0] != "anon_inode:[pidfd]" {
 		t.Errorf("it holds %v", fds)
 	}
+	if kept := writableMemory(t, proc); kept == 0 || kept > 512<<10 {
+		t.Errorf("it has %d bytes of the shim's memory, want no more than the stack that it runs on and what Go's runtime took late", kept)
+	}
 	if child.MntNS != mustInfo(t, p.Pid()).MntNS {
 		t.Error("it is in another mount namespace than the container")
 	}
@@ -129,6 +132,26 @@ func TestChildHoldsNothing(t *testing.T) {
 	if err := held.Wait(t.Context()); err != nil { // it is killed with its shim, stopped or not
 		t.Error(err)
 	}
+}
+
+// writableMemory adds up what a process could hold of its own.
+func writableMemory(t *testing.T, proc string) (size uint64) {
+	t.Helper()
+	maps, err := os.ReadFile(proc + "/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(maps)) {
+		var start, end uint64
+		var mode string
+		if _, err := fmt.Sscanf(line, "%x-%x %s", &start, &end, &mode); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		if strings.HasPrefix(mode, "rw") {
+			size += end - start
+		}
+	}
+	return size
 }
 
 // born finds the process with the given number in the container's PID namespace.

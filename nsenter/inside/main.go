@@ -36,6 +36,8 @@ func Main(handle Handler) {
 	unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData("podreload-shim\x00"))), 0, 0, 0)
 
+	forgetful()
+
 	in, err := receive()
 	if err != nil {
 		os.Exit(1) // nobody there to be told
