@@ -75,11 +75,6 @@ func parseStatus(b []byte) (status, error) {
 	return st, nil
 }
 
-// parseTitle makes one line of a command line.
-func parseTitle(b []byte) string {
-	return string(bytes.ReplaceAll(bytes.TrimRight(b, "\x00"), []byte{0}, []byte{' '}))
-}
-
 // parsePids reads a list of pids with spaces between them.
 func parsePids(b []byte) ([]int, error) {
 	var pids []int

@@ -11,20 +11,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Caps on what is read from /proc. Much of it is the container's to write.
-const (
-	maxRead  = 64 << 10
-	maxTitle = 4 << 10
-)
+// maxRead caps what is read of a file of /proc, in bytes.
+const maxRead = 64 << 10
 
-// Info is what the node's /proc says of a process at one moment.
+// Info is what the node's /proc says of a process at one moment. The command line
+// is not in it: that lies in the process's memory, and to read it can hang.
 type Info struct {
 	Pid, PPid int    // as the node numbers them
 	NSPid     int    // as the process's own PID namespace numbers it
 	StartTime uint64 // clock ticks since boot
 	State     byte   // R, S, D, Z, T, …: field 3 of /proc/PID/stat
 	Comm      string // the container's to write: a hint
-	Title     string // the command line, spaces for NULs, capped; the container's to write: a hint
 	Exe       string // the executable's path, as the container sees it; with " (deleted)" when it was replaced
 	Cgroup    string // /proc/PID/cgroup, as the kernel prints it
 	SigCgt    uint64 // the signals that it catches, signal n as bit n-1
@@ -82,10 +79,6 @@ func readInfo(pid int) (Info, error) {
 		return Info{}, err
 	}
 	info.Cgroup = string(b)
-	if b, err = readAt(dir, "cmdline", maxTitle); err != nil {
-		return Info{}, err
-	}
-	info.Title = parseTitle(b)
 
 	// A zombie or a kernel thread has no executable and no namespaces.
 	if info.Exe, err = linkAt(dir, "exe"); err != nil {

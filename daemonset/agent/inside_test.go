@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"runtime"
@@ -95,7 +96,8 @@ func findNginx(pid int) (server, error) {
 	}
 	s := server{master: pid, started: i.StartTime}
 	for _, child := range children {
-		if w, err := nsenter.ReadInfo(child); err == nil && w.Title == "nginx: worker process" {
+		title, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", child))
+		if err == nil && string(bytes.TrimRight(title, "\x00")) == "nginx: worker process" {
 			s.workers = append(s.workers, child)
 		}
 	}

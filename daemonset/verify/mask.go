@@ -66,7 +66,10 @@ func parseMask(status []byte, sig syscall.Signal) (mask, error) {
 }
 
 // readTitle is the beginning of a process's command line, which is where
-// servers put their titles. It is the container's to write.
+// servers put their titles. It is the container's to write, and lies in its
+// memory: a process whose arguments are mapped from a filesystem that never
+// answers makes the read hang. So it is read only while one target is proved,
+// never to find a server.
 func readTitle(pid int) (string, error) {
 	b, err := readProc(pid, "cmdline", maxTitle)
 	return string(b), err

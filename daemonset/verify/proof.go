@@ -161,7 +161,11 @@ func (pr *Proof) ready(master nsenter.Info) error {
 			next = pid
 		}
 	}
-	titled := strings.HasPrefix(master.Title, pr.preset.Master)
+	title, err := readTitle(master.Pid)
+	if err != nil {
+		return err
+	}
+	titled := strings.HasPrefix(title, pr.preset.Master)
 	switch {
 	case next != 0 && !titled:
 		return fmt.Errorf("%w: process %d gives way to process %d, which goes to the background", ErrNoServer, master.Pid, next)
