@@ -84,7 +84,7 @@ func TestCrossWithSpare(t *testing.T) {
 			}
 		}
 	}
-	// One that was killed meanwhile is not used, once it is reaped.
+	// One that was killed meanwhile is not used.
 	spare := spareShim(t, seen)
 	if err := unix.Kill(spare.Pid(), unix.SIGKILL); err != nil {
 		t.Fatal(err)
@@ -106,9 +106,12 @@ func spareShim(t *testing.T, seen map[int]bool) *nsenter.Process {
 			t.Fatal(err)
 		}
 		for _, pid := range children {
-			if info, err := nsenter.ReadInfo(pid); err == nil && info.Title == "podreload-shim" && !seen[pid] {
+			if info, err := nsenter.ReadInfo(pid); err == nil && info.Comm == "podreload-shim" && !seen[pid] {
 				seen[pid] = true
-				return pin(t, pid)
+				if p, err := nsenter.Pin(pid); err == nil { // else it was the last request's, and has ended
+					t.Cleanup(func() { p.Close() })
+					return p
+				}
 			}
 		}
 		runtime.Gosched()
@@ -213,7 +216,7 @@ func shimProcess(t *testing.T) nsenter.Info {
 		}
 		for _, pid := range children {
 			info, err := nsenter.ReadInfo(pid)
-			if err == nil && info.Title == "podreload-shim" && info.MntNS != 0 && info.MntNS != self.MntNS {
+			if err == nil && info.Comm == "podreload-shim" && info.MntNS != 0 && info.MntNS != self.MntNS {
 				return info
 			}
 		}

@@ -21,9 +21,9 @@ var (
 	// ErrNotContainer: the process has the node's own mount namespace.
 	ErrNotContainer = errors.New("not a container's process")
 
-	// ErrStuck: so many killed shims still hang in the kernel that no further
-	// one is started.
-	ErrStuck = errors.New("too many shims hang in dead filesystems")
+	// ErrStuck: killed shims still hang in the kernel, one in this container or
+	// too many in all, so that no further one is started.
+	ErrStuck = errors.New("a shim hangs in a dead filesystem")
 
 	// ErrShim: the shim ended without an answer, or with one that makes no sense.
 	ErrShim = errors.New("the shim failed")

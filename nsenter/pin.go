@@ -96,9 +96,14 @@ func (p *Process) Wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { p.pidfd.SetReadDeadline(time.Unix(1, 0)) })
+	called := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		p.pidfd.SetReadDeadline(time.Unix(1, 0))
+		close(called)
+	})
 	defer func() {
 		if !stop() {
+			<-called // or the next Wait would meet the deadline of this one
 			p.pidfd.SetReadDeadline(time.Time{})
 		}
 	}()

@@ -1,6 +1,7 @@
 package nsenter
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -60,13 +61,14 @@ func spawn(binary int) (*running, error) {
 	return &running{process: process, socket: ours, ended: make(chan struct{})}, nil
 }
 
+// hasEnded asks the socket, whose other end the kernel closes as the process
+// exits: that it is reaped comes later.
 func (r *running) hasEnded() bool {
-	select {
-	case <-r.ended:
-		return true
-	default:
-		return false
-	}
+	err := control(r.socket, func(fd int) error {
+		_, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		return err
+	})
+	return !errors.Is(err, unix.EAGAIN)
 }
 
 // kill ends the shim, and whoever waits for its answer.

@@ -21,7 +21,7 @@ const minFd = 100
 // is executed later can be changed by nobody, not through /proc/PID/exe either
 // (CVE-2019-5736). The caller closes it.
 func Seal(path string) (*Shim, error) {
-	s := &Shim{slots: make(chan struct{}, maxShims)}
+	s := &Shim{slots: make(chan struct{}, maxShims), hanging: make(map[identity]*running)}
 	// The agent's own, and the node's: pid 1's, which some nodes do not let one
 	// read, and the kernel threads'.
 	for _, link := range []string{"/proc/self/ns/mnt", "/proc/1/ns/mnt", "/proc/2/ns/mnt"} {

@@ -31,6 +31,15 @@ type Shim struct {
 	reaper sync.WaitGroup
 
 	spare chan *running // nil unless one is kept
+
+	mu      sync.Mutex
+	hanging map[identity]*running // killed shims that are not reaped, by the process that they entered
+}
+
+// identity names a process for good.
+type identity struct {
+	pid   int
+	start uint64
 }
 
 // KeepSpare keeps one shim started, from now until Close, that waits for the next
@@ -70,6 +79,9 @@ func (s *Shim) cross(ctx context.Context, into, signal *Process, request []byte)
 			return nil, err
 		}
 	}
+	if err := s.passable(ctx, into); err != nil {
+		return nil, err
+	}
 	r, err := s.take(ctx)
 	if err != nil {
 		return nil, err
@@ -87,10 +99,48 @@ func (s *Shim) cross(ctx context.Context, into, signal *Process, request []byte)
 	case err == nil:
 		return reply, nil
 	case late:
+		s.abandon(r, into)
 		return nil, overdue(ctx)
 	}
 	r.kill()
 	return nil, err
+}
+
+// abandon leaves a killed shim to itself. Until it is reaped no other follows it
+// to where it is, so that a container with a dead filesystem holds one slot and
+// not all.
+func (s *Shim) abandon(r *running, into *Process) {
+	id := identity{into.pid, into.start}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hanging[id] = r
+	s.reaper.Go(func() {
+		<-r.ended
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.hanging[id] == r {
+			delete(s.hanging, id)
+		}
+	})
+}
+
+// passable waits until no killed shim hangs where the next one is to go.
+func (s *Shim) passable(ctx context.Context, into *Process) error {
+	s.mu.Lock()
+	r := s.hanging[identity{into.pid, into.start}]
+	s.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	select {
+	case <-r.ended:
+		return nil
+	case <-ctx.Done():
+		if err := overdue(ctx); !errors.Is(err, ErrDeadline) {
+			return err
+		}
+		return fmt.Errorf("%w: process %d, killed before, has not ended; what filesystem does it wait for?", ErrStuck, r.process.Pid)
+	}
 }
 
 // admit proves that the process is there and is not the node's: to write into the
