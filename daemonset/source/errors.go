@@ -56,7 +56,7 @@ func (c *Client) explain(err error, keys []string) error {
 	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "), strings.Contains(text, "authentication handshake failed"):
 		return say(ErrCredentials, "TLS with etcd at %s: %s: check --cacert, --cert and --key", at, text)
 	case errors.Is(err, context.DeadlineExceeded), code(err) == codes.DeadlineExceeded:
-		return say(ErrUnavailable, "waiting for etcd at %s: no answer within %v", at, callTimeout)
+		return say(ErrUnavailable, "waiting for etcd at %s: no answer in time", at)
 	case code(err) == codes.Unavailable:
 		return say(ErrUnavailable, "waiting for etcd at %s: %s", at, text)
 	}

@@ -50,7 +50,7 @@ func (w *way) measure(ctx context.Context, text string) error {
 
 // rest lets what the last way left to others end: containerd cleans up after
 // its answer.
-const rest = 5 * time.Millisecond
+const rest = 25 * time.Millisecond
 
 // race measures every way n times, in rounds of which each has an order of its
 // own, so that noise and neighbours hit all alike. The first rounds do not count.
