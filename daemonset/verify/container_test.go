@@ -268,6 +268,7 @@ func testReloads(t *testing.T, node *testenv.Node) {
 			t.Fatal(err)
 		}
 		defer pr.Close()
+		pr.preset.Overlap = time.Hour // no look is late, however busy the machine
 		hup(t, master)
 		pr.mustLook(t)
 		for pid, c := range pr.children {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Preset describes a kind of server: how its master is found and how a reload
@@ -24,6 +25,10 @@ type Preset struct {
 	// A master with the signal neither pending nor blocked is then known to
 	// have finished with it.
 	Blocks bool
+
+	// Overlap is how long old and new workers run side by side at least; 0 where
+	// that is not known.
+	Overlap time.Duration
 }
 
 // presets is every server known, by name.
@@ -39,6 +44,7 @@ var presets = []Preset{{
 	Worker:   "nginx: worker process",
 	Draining: "nginx: worker process is shutting down",
 	Blocks:   true,
+	Overlap:  100 * time.Millisecond,
 }}
 
 // Presets returns the names of all presets.

@@ -30,6 +30,7 @@ type Proof struct {
 	container nsenter.Info     // of the master
 	children  map[int]*child   // by pid
 	looks     int              // so far
+	looked    time.Time        // when the last look began
 	crashed   int              // old workers that ended before a newer one was there
 }
 

@@ -24,6 +24,7 @@ func begin(t *testing.T, titles ...string) (*tree, []int, *Proof) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { pr.Close() })
+	pr.preset.Overlap = time.Hour // no look is late, however busy the machine
 	return tr, pids, pr
 }
 
@@ -77,6 +78,15 @@ func TestWait(t *testing.T) {
 				tr.start(t, workerTitle)
 			},
 			says: "crashed",
+		},
+		{
+			name:   "the overlap fits in between two looks",
+			before: []string{workerTitle},
+			play: func(t *testing.T, tr *tree, old []int, pr *Proof) {
+				pr.preset.Overlap = time.Nanosecond
+				tr.do(t, "kill %d", old[0])
+				tr.start(t, workerTitle)
+			},
 		},
 		{
 			name:   "one of two crashes and comes again",
