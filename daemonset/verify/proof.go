@@ -163,6 +163,9 @@ func (pr *Proof) ready(master nsenter.Info) error {
 		}
 	}
 	title, err := readTitle(master.Pid)
+	if gone := pr.master.Alive(); gone != nil { // so what was read is its own
+		return gone
+	}
 	if err != nil {
 		return err
 	}
