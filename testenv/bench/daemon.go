@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -84,17 +85,31 @@ func (d *daemon) settled(ctx context.Context, targets int) error {
 	}
 }
 
-// memory is what a process has in memory, in bytes: all of it, and with pages
-// that it shares counted in part (proc(5), smaps_rollup).
+// memory is what processes have in memory, in bytes: all of it, and with pages
+// that they share counted in part (proc(5), smaps_rollup).
 type memory struct{ rss, pss int64 }
 
+// memory is that of the daemon and of the shim that it keeps waiting.
 func (d *daemon) memory() (memory, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", d.cmd.Process.Pid))
+	pids, err := nsenter.Children(d.cmd.Process.Pid)
 	if err != nil {
 		return memory{}, err
 	}
-	defer f.Close()
 	var m memory
+	for _, pid := range append(pids, d.cmd.Process.Pid) {
+		if err := m.add(pid); err != nil {
+			return memory{}, err
+		}
+	}
+	return m, nil
+}
+
+func (m *memory) add(pid int) error {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	for in := bufio.NewScanner(f); in.Scan(); {
 		field := strings.Fields(in.Text())
 		if len(field) < 2 {
@@ -103,12 +118,12 @@ func (d *daemon) memory() (memory, error) {
 		kib, _ := strconv.ParseInt(field[1], 10, 64)
 		switch field[0] {
 		case "Rss:":
-			m.rss = kib << 10
+			m.rss += kib << 10
 		case "Pss:":
-			m.pss = kib << 10
+			m.pss += kib << 10
 		}
 	}
-	return m, nil
+	return nil
 }
 
 // Close ends the daemon and waits for it.

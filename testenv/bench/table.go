@@ -53,7 +53,7 @@ func table(out io.Writer, s *scene, n int, load string) error {
 			ms(median(way.signal)), ratio, goal)
 	}
 	fmt.Fprintf(w, "podreload-shim's size\t%s\t\t\t\t\t%s\n", mb(program.Size()), mark("at most 2 MB", program.Size() <= maxShim))
-	fmt.Fprintf(w, "podreload daemon at rest, %d targets\t%s RSS, %s PSS\n", targets, mb(s.rest.rss), mb(s.rest.pss))
+	fmt.Fprintf(w, "the daemon and its waiting shim at rest, %d targets\t%s RSS, %s PSS\n", targets, mb(s.rest.rss), mb(s.rest.pss))
 	fmt.Fprintf(w, "the same after this run\t%s RSS, %s PSS\n", mb(after.rss), mb(after.pss))
 	return w.Flush()
 }
