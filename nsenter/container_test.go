@@ -72,9 +72,6 @@ func contain(mode, root string) error {
 	}
 	got := make(chan os.Signal, 8)
 	signal.Notify(got, unix.SIGHUP)
-	if mode == "stop" {
-		go stopOthers()
-	}
 	go func() { // end with the test
 		io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
@@ -96,30 +93,6 @@ func mountDead(dir string) error {
 		return nil // the tests that need it find no mount there
 	}
 	return unix.Mount("dead", dir, "fuse", 0, "fd="+strconv.Itoa(fd)+",rootmode=40000,user_id=0,group_id=0")
-}
-
-// stopOthers tries to stop every process that is born in the PID namespace,
-// until it has stopped one: it guesses the next numbers.
-func stopOthers() {
-	for {
-		b, _ := os.ReadFile("/proc/sys/kernel/ns_last_pid")
-		last, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-		for pid := last; pid < last+4; pid++ {
-			if unix.Tgkill(pid, pid, unix.SIGSTOP) != nil { // no thread of our own
-				continue
-			}
-			for {
-				b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-				if err != nil || strings.Contains(string(b), ") Z ") {
-					break // it had ended
-				}
-				if strings.Contains(string(b), ") T ") {
-					fmt.Println("stopped", pid)
-					return
-				}
-			}
-		}
-	}
 }
 
 // process is a container that runs.
