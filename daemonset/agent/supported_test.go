@@ -1,0 +1,48 @@
+package agent
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/template"
+)
+
+// TestSupported holds what is refused before anything is touched, in which state,
+// and that the reason names what to look at.
+func TestSupported(t *testing.T) {
+	runc := daemonset.Container{Runtime: "io.containerd.runc.v2"}
+	off := &template.Profile{Name: "web", Check: "off"}
+	tests := map[string]struct {
+		container daemonset.Container
+		profile   *template.Profile
+		state     daemonset.State // empty: goes through
+		says      string
+	}{
+		"runc":         {runc, off, "", ""},
+		"bad profile":  {runc, &template.Profile{Check: "off", Err: errors.New("line 3")}, daemonset.Invalid, "line 3"},
+		"unchecked":    {runc, &template.Profile{Name: "web", Check: "preset"}, daemonset.Unsupported, `check = "off"`},
+		"kata":         {daemonset.Container{Runtime: "io.containerd.kata.v2"}, off, daemonset.Unsupported, "io.containerd.kata.v2"},
+		"gvisor":       {daemonset.Container{Runtime: "io.containerd.runsc.v1"}, off, daemonset.Unsupported, "io.containerd.runsc.v1"},
+		"user":         {daemonset.Container{Runtime: "io.containerd.runc.v2", UserNS: true}, off, daemonset.Unsupported, "hostUsers"},
+		"reload_cmd":   {runc, &template.Profile{Check: "off", Resources: []*template.Resource{{Name: "a.toml", ReloadCmd: "x"}}}, daemonset.Unsupported, "a.toml: reload_cmd"},
+		"check_cmd":    {runc, &template.Profile{Check: "off", Resources: []*template.Resource{{Name: "a.toml", CheckCmd: "x"}}}, daemonset.Unsupported, "a.toml: check_cmd"},
+		"with signal":  {runc, &template.Profile{Check: "off", Resources: []*template.Resource{{Name: "a.toml", ReloadSignal: "HUP"}}}, "", ""},
+		"old runc v1":  {daemonset.Container{Runtime: "io.containerd.runtime.v1.linux"}, off, "", ""},
+		"unknown name": {daemonset.Container{}, off, daemonset.Unsupported, "cannot see its processes"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := supported(Job{Target: daemonset.Target{Container: tt.container}, Profile: tt.profile})
+			switch {
+			case tt.state == "":
+				if err != nil {
+					t.Errorf("refused: %v", err)
+				}
+			case err == nil || StateOf(err) != tt.state || !strings.Contains(err.Error(), tt.says):
+				t.Errorf("got %v, want %s with %q", err, tt.state, tt.says)
+			}
+		})
+	}
+}
