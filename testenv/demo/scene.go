@@ -75,6 +75,7 @@ func (s *scene) startDaemon() error {
 	line := s.podreload("daemon")
 	s.daemon = exec.Command(line[0], line[1:]...)
 	s.daemon.Stderr = log
+	s.daemon.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // ^C is for the demo, which ends it in its turn
 	if err := s.daemon.Start(); err != nil {
 		return fmt.Errorf("start podreload (is it built?): %w", err)
 	}
@@ -150,7 +151,9 @@ func (s *scene) slowRequest(ctx context.Context) (finish func() (string, error),
 func (s *scene) Close() error {
 	var errs []error
 	if s.daemon != nil {
-		errs = append(errs, s.daemon.Process.Signal(syscall.SIGTERM))
+		if err := s.daemon.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+			errs = append(errs, err)
+		}
 		<-s.ended
 	}
 	if s.node != nil {
