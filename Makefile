@@ -50,7 +50,7 @@ $(PARTS)/done: $(PARTS)/cc $(PARTS)/debs $(PARTS)/pause $(PARTS)/containerd-$(V2
 	@touch $@
 
 test: build parts ## unit and end-to-end tests on the real parts, with -race
-	go test -race -timeout 30m ./...
+	go test -race -count=1 -timeout 30m ./...
 
 demo: build parts ## play the whole story once; KEEP=1 leaves it running
 	go run ./testenv/demo
