@@ -30,7 +30,9 @@ func TestCross(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := shim.Result{Signalled: true, Committed: true, Files: []shim.FileResult{{Path: "/etc/x", Changed: true}}}
+	want := shim.Result{Signalled: true, Committed: true, Files: []shim.FileResult{
+		{Path: "/etc/x", Changed: true, After: &shim.Attributes{Mode: 0o644}},
+	}}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

@@ -19,9 +19,9 @@ const (
 
 // The bits of a file of a request, of a file of a result, and of a result.
 const (
-	hasMode, hasUID, hasGID, wantsMkdir = 1, 2, 4, 8
-	isChanged, hasExisted               = 1, 2
-	isSignalled, isCommitted, hasError  = 1, 2, 4
+	hasMode, hasUID, hasGID, wantsMkdir, isAbsent = 1, 2, 4, 8, 16
+	isChanged, hasExisted, hasBefore, hasAfter    = 1, 2, 4, 8
+	isSignalled, isCommitted, hasError            = 1, 2, 4
 )
 
 // ErrTooLarge is a request or a result over one of the limits.
@@ -32,7 +32,10 @@ func (r Request) Encode() ([]byte, error) {
 	if len(r.Files) > MaxFiles {
 		return nil, fmt.Errorf("%d files in one request, %d can be: %w", len(r.Files), MaxFiles, ErrTooLarge)
 	}
-	size := 3 + 4*4
+	if n := max(len(r.UIDMap), len(r.GIDMap)); n > MaxMap {
+		return nil, fmt.Errorf("%d ranges in a map of users or groups, %d can be: %w", n, MaxMap, ErrTooLarge)
+	}
+	size := 3 + 6*4 + (len(r.UIDMap)+len(r.GIDMap))*3*4
 	for _, f := range r.Files {
 		if len(f.Path) > MaxPath {
 			return nil, fmt.Errorf("path of %d bytes, %d can be: %w", len(f.Path), MaxPath, ErrTooLarge)
@@ -44,10 +47,13 @@ func (r Request) Encode() ([]byte, error) {
 		return nil, err
 	}
 	b = append(b, kindRequest, byte(r.Op), flags(r.Always, 1))
-	b = number(b, r.UID, r.GID, uint32(r.Signal), uint32(len(r.Files)))
+	b = number(b, r.UID, r.GID, uint32(r.Signal))
+	b = mapOf(mapOf(b, r.UIDMap), r.GIDMap)
+	b = number(b, uint32(len(r.Files)))
 	for _, f := range r.Files {
 		b = bytesOf(bytesOf(b, f.Path), f.Data)
-		b = append(b, flags(f.Mode != nil, hasMode)|flags(f.UID != nil, hasUID)|flags(f.GID != nil, hasGID)|flags(f.Mkdir, wantsMkdir))
+		b = append(b, flags(f.Mode != nil, hasMode)|flags(f.UID != nil, hasUID)|flags(f.GID != nil, hasGID)|
+			flags(f.Mkdir, wantsMkdir)|flags(f.Absent, isAbsent))
 		for _, n := range []*uint32{f.Mode, f.UID, f.GID} {
 			if n != nil {
 				b = number(b, *n)
@@ -70,11 +76,12 @@ func DecodeRequest(b []byte) (Request, error) {
 	if r.Signal > 64 {
 		d.fail("no such signal")
 	}
-	for n := d.count(); n > 0 && d.err == nil; n-- {
+	r.UIDMap, r.GIDMap = d.idMap(), d.idMap()
+	for n := d.count(MaxFiles); n > 0 && d.err == nil; n-- {
 		f := File{Path: string(d.bytes(MaxPath)), Data: d.bytes(MaxSize)}
-		has := d.flags(hasMode | hasUID | hasGID | wantsMkdir)
+		has := d.flags(hasMode | hasUID | hasGID | wantsMkdir | isAbsent)
 		f.Mode, f.UID, f.GID = d.optional(has&hasMode), d.optional(has&hasUID), d.optional(has&hasGID)
-		f.Mkdir = has&wantsMkdir != 0
+		f.Mkdir, f.Absent = has&wantsMkdir != 0, has&isAbsent != 0
 		r.Files = append(r.Files, f)
 	}
 	if err := d.end(); err != nil {
@@ -87,7 +94,7 @@ func DecodeRequest(b []byte) (Request, error) {
 func (r Result) Encode() ([]byte, error) {
 	size := 2 + 3*(4+MaxPath)
 	for _, f := range r.Files {
-		size += 1 + 4 + len(f.Path) + 4 + len(f.Data)
+		size += 1 + 4 + len(f.Path) + 4 + len(f.Data) + 2*3*4
 	}
 	b, err := buffer(size)
 	if err != nil {
@@ -99,8 +106,13 @@ func (r Result) Encode() ([]byte, error) {
 	}
 	b = number(b, uint32(len(r.Files)))
 	for _, f := range r.Files {
-		b = bytesOf(append(b, flags(f.Changed, isChanged)|flags(f.Existed, hasExisted)), f.Path)
-		b = bytesOf(b, f.Data)
+		b = append(b, flags(f.Changed, isChanged)|flags(f.Existed, hasExisted)|flags(f.Before != nil, hasBefore)|flags(f.After != nil, hasAfter))
+		b = bytesOf(bytesOf(b, f.Path), f.Data)
+		for _, a := range []*Attributes{f.Before, f.After} {
+			if a != nil {
+				b = number(b, a.Mode, a.UID, a.GID)
+			}
+		}
 	}
 	return b, nil
 }
@@ -115,11 +127,12 @@ func DecodeResult(b []byte) (Result, error) {
 		r.Error = &Error{Step: string(d.bytes(MaxPath)), Path: string(d.bytes(MaxPath)), Message: string(d.bytes(4 * MaxPath))}
 		r.Error.Errno = syscall.Errno(d.number())
 	}
-	for n := d.count(); n > 0 && d.err == nil; n-- {
-		has := d.flags(isChanged | hasExisted)
+	for n := d.count(MaxFiles); n > 0 && d.err == nil; n-- {
+		has := d.flags(isChanged | hasExisted | hasBefore | hasAfter)
 		r.Files = append(r.Files, FileResult{
 			Changed: has&isChanged != 0, Existed: has&hasExisted != 0,
 			Path: string(d.bytes(MaxPath)), Data: d.bytes(MaxSize),
+			Before: d.attributes(has & hasBefore), After: d.attributes(has & hasAfter),
 		})
 	}
 	if err := d.end(); err != nil {
@@ -154,87 +167,10 @@ func bytesOf[T string | []byte](b []byte, v T) []byte {
 	return append(number(b, uint32(len(v))), v...)
 }
 
-// decoder takes values off the front of rest. After the first failure it
-// returns zero values only, so that the error has to be looked at once.
-type decoder struct {
-	rest []byte
-	err  error
-}
-
-func (d *decoder) fail(why string) {
-	if d.err == nil {
-		d.err = errors.New(why)
-	}
-	d.rest = nil
-}
-
-func (d *decoder) take(n int) []byte {
-	if n > len(d.rest) {
-		d.fail("it ends too early")
-		n = 0
-	}
-	b := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	return b
-}
-
-func (d *decoder) byte() byte {
-	if b := d.take(1); len(b) == 1 {
-		return b[0]
-	}
-	return 0
-}
-
-func (d *decoder) number() uint32 {
-	if b := d.take(4); len(b) == 4 {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (d *decoder) bytes(limit int) []byte {
-	n := d.number()
-	if uint64(n) > uint64(limit) {
-		d.fail("a field is too long")
-		return nil
-	}
-	return d.take(int(n))
-}
-
-func (d *decoder) optional(has byte) *uint32 {
-	if has == 0 {
-		return nil
-	}
-	n := d.number()
-	return &n
-}
-
-func (d *decoder) count() uint32 {
-	n := d.number()
-	if n > MaxFiles {
-		d.fail("too many files")
-		return 0
-	}
-	return n
-}
-
-func (d *decoder) flags(known byte) byte {
-	b := d.byte()
-	if b&^known != 0 {
-		d.fail("an unknown flag is set")
+func mapOf(b []byte, ranges []IDMap) []byte {
+	b = number(b, uint32(len(ranges)))
+	for _, r := range ranges {
+		b = number(b, r.Inside, r.Outside, r.Size)
 	}
 	return b
-}
-
-func (d *decoder) expect(kind byte) {
-	if d.byte() != kind {
-		d.fail("it is of another kind")
-	}
-}
-
-func (d *decoder) end() error {
-	if d.err == nil && len(d.rest) > 0 {
-		d.fail("something follows its end")
-	}
-	return d.err
 }

@@ -18,9 +18,11 @@ var requests = map[string]Request{
 	"compare":     {Op: Compare, Files: []File{{Path: "/a"}}},
 	"all fields": {
 		Op: Apply, UID: 101, GID: 102, Signal: 64,
+		UIDMap: []IDMap{{0, 1 << 20, 1000}, {1000, 1 << 24, 64536}}, GIDMap: []IDMap{{0, 1 << 21, 65536}},
 		Files: []File{
 			{Path: "/etc/nginx/nginx.conf", Data: []byte("http {}\n"), Mode: ptr(0o640), UID: ptr(0), GID: ptr(4294967294), Mkdir: true},
 			{Path: "/etc/empty", Data: []byte{}, GID: ptr(7)},
+			{Path: "/etc/gone", Absent: true},
 		},
 	},
 }
@@ -28,8 +30,12 @@ var requests = map[string]Request{
 var results = map[string]Result{
 	"nothing": {},
 	"done":    {Signalled: true, Committed: true, Files: []FileResult{{Path: "/a", Changed: true, Existed: true}, {Path: "/b"}}},
-	"read":    {Files: []FileResult{{Path: "/a", Existed: true, Data: []byte("x")}}},
-	"failed":  {Committed: true, Error: &Error{Step: StepCommit, Path: "/a", Errno: syscall.EROFS, Message: "mount a volume"}},
+	"read":    {Files: []FileResult{{Path: "/a", Existed: true, Data: []byte("x"), Before: &Attributes{0o600, 1, 2}}}},
+	"both": {Files: []FileResult{
+		{Path: "/a", Changed: true, Existed: true, Before: &Attributes{0o4755, 1, 2}, After: &Attributes{0o644, 4294967294, 3}},
+		{Path: "/b", Changed: true, After: &Attributes{}},
+	}},
+	"failed": {Committed: true, Error: &Error{Step: StepCommit, Path: "/a", Errno: syscall.EROFS, Message: "mount a volume"}},
 }
 
 func TestRequestRoundTrip(t *testing.T) {
@@ -66,6 +72,7 @@ func TestEncodeLimits(t *testing.T) {
 	for name, r := range map[string]Request{
 		"files": {Op: Apply, Files: make([]File, MaxFiles+1)},
 		"path":  {Op: Apply, Files: []File{{Path: strings.Repeat("a", MaxPath+1)}}},
+		"map":   {Op: Apply, GIDMap: make([]IDMap, MaxMap+1)},
 		"size":  {Op: Apply, Files: []File{{Path: "/a", Data: make([]byte, MaxSize)}}},
 	} {
 		if _, err := r.Encode(); !errors.Is(err, ErrTooLarge) {

@@ -3,8 +3,9 @@
 // as bytes; [Run] does the work below one directory handle, the container's
 // root, so that it can be tested on any directory.
 //
-// All files are staged, then all are renamed into place, then one signal is
-// sent; nothing that is staged is visible before. Every name is resolved by the
+// All files are staged, then all are renamed into place (or removed), then one
+// signal is sent; nothing that is staged is visible before. When a rename fails,
+// those before it are taken back. Every name is resolved by the
 // kernel below the root handle, and everything after that is relative to
 // handles, so a container that swaps its directories for links meanwhile harms
 // nobody but itself.

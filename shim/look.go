@@ -12,21 +12,16 @@ import (
 type existing struct {
 	taken bool // the name is in use
 	fd    int  // O_PATH handle; -1 when there is no file: nothing there, or a link to nothing
-	attributes
+	Attributes
 	size uint64
-}
-
-// attributes are what a file has beside its contents.
-type attributes struct {
-	mode, uid, gid uint32
 }
 
 // look says what is at the name, and refuses what is not to be replaced by a
 // regular file. It opens with O_PATH alone, which has no effect on a device and
 // does not wait for a FIFO.
-func (w *work) look(dir int, base, path string) (existing, error) {
+func (w *work) look(at entry, path string) (existing, error) {
 	none := existing{fd: -1}
-	fd, err := openat2(dir, base, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	fd, err := openat2(at.dir, at.name, unix.O_PATH|unix.O_NOFOLLOW, 0)
 	if err == unix.ENOENT {
 		return none, nil
 	}
@@ -58,7 +53,7 @@ func (w *work) look(dir int, base, path string) (existing, error) {
 	if kind := st.Mode & unix.S_IFMT; kind != unix.S_IFREG {
 		return none, refusal("there is " + kinds[kind] + ", not a regular file; remove it, or choose another dest")
 	}
-	return existing{taken: true, fd: fd, size: st.Size, attributes: attributes{uint32(st.Mode) & 0o7777, st.Uid, st.Gid}}, nil
+	return existing{taken: true, fd: fd, size: st.Size, Attributes: Attributes{uint32(st.Mode) & 0o7777, st.Uid, st.Gid}}, nil
 }
 
 // kinds name the file types that are refused: inode(7).
@@ -71,28 +66,40 @@ var kinds = map[uint16]string{
 	unix.S_IFLNK:  "a link",
 }
 
+// setID are the mode bits that are never inherited: who set them meant another
+// file.
+const setID = unix.S_ISUID | unix.S_ISGID
+
 // attributes are those that the file shall have.
-func (w *work) attributes(f File, old existing) attributes {
-	want := attributes{mode: 0o644, uid: w.req.UID, gid: w.req.GID}
+func (w *work) attributes(f File, old existing) Attributes {
+	want := Attributes{Mode: 0o644, UID: w.req.UID, GID: w.req.GID}
 	if old.fd >= 0 {
-		want = old.attributes
+		want = old.Attributes
+		want.Mode &^= setID
 	}
 	if f.Mode != nil {
-		want.mode = *f.Mode & 0o7777
+		want.Mode = *f.Mode & 0o7777
 	}
 	if f.UID != nil {
-		want.uid = *f.UID
+		want.UID = *f.UID
 	}
 	if f.GID != nil {
-		want.gid = *f.GID
+		want.GID = *f.GID
 	}
 	return want
 }
 
 // same says whether the old file is as wanted. It never holds more of it in
 // memory than one buffer, however large the container made it.
-func (w *work) same(old existing, data []byte, want attributes) (bool, error) {
-	if old.fd < 0 || old.attributes != want || old.size != uint64(len(data)) {
+func (w *work) same(old existing, f File, want Attributes) (bool, error) {
+	if f.Absent {
+		return !old.taken, nil
+	}
+	if f.Mode == nil {
+		want.Mode |= old.Mode & setID // no reason to touch it
+	}
+	data := f.Data
+	if old.fd < 0 || old.Attributes != want || old.size != uint64(len(data)) {
 		return false, nil
 	}
 	fd, err := w.reopen(old.fd)

@@ -17,29 +17,44 @@ var errMissingParent = errors.New("no such directory")
 const resolve = unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS
 
 // parent opens the directory that the file is or will be in.
-func (w *work) parent(f File) (dir int, base string, err error) {
+func (w *work) parent(f File) (entry, error) {
 	slash := strings.LastIndexByte(f.Path, '/')
 	name := f.Path[:slash+1]
-	base = f.Path[slash+1:]
+	base := f.Path[slash+1:]
 	switch {
 	case len(f.Path) > MaxPath, strings.IndexByte(f.Path, 0) >= 0, !strings.HasPrefix(f.Path, "/"):
-		return -1, "", refusal("it is not an absolute path of at most 4096 bytes")
+		return entry{}, refusal("it is not an absolute path of at most 4096 bytes")
 	case base == "" || base == "." || base == "..":
-		return -1, "", refusal("it names a directory; name a file in it")
+		return entry{}, refusal("it names a directory; name a file in it")
 	}
-	for _, done := range w.result.Files {
-		if done.Path == f.Path {
-			return -1, "", refusal("the same file is wanted twice in one request")
-		}
+	const twice = refusal("the same file is wanted twice in one request")
+	path := entry{-1, f.Path} // where there is no directory yet
+	if w.wanted[path] {
+		return entry{}, twice
 	}
+	w.wanted[path] = true
+	dir, err := w.dir(name, f)
+	if err != nil {
+		return entry{}, err
+	}
+	at := entry{dir, base}
+	if w.wanted[at] {
+		return entry{}, twice
+	}
+	w.wanted[at] = true
+	return at, nil
+}
+
+// dir opens a directory, once for all names that lead to it.
+func (w *work) dir(name string, f File) (int, error) {
 	if fd, ok := w.dirs[name]; ok {
-		return fd, base, nil
+		return fd, nil
 	}
-	dir, err = w.openDir(name)
+	dir, err := w.openDir(name)
 	if err == unix.ENOENT {
 		switch {
-		case w.req.Op == Read, w.req.Op == Compare && f.Mkdir:
-			return -1, base, errMissingParent
+		case w.req.Op == Read, f.Absent, w.req.Op == Compare && f.Mkdir:
+			return -1, errMissingParent
 		case f.Mkdir:
 			dir, err = w.mkdir(name)
 		}
@@ -47,8 +62,19 @@ func (w *work) parent(f File) (dir int, base string, err error) {
 	if err == nil {
 		err = w.suits(dir)
 	}
-	w.dirs[name] = dir
-	return dir, base, err
+	if err != nil {
+		return -1, err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(dir, &st); err != nil {
+		return -1, err
+	}
+	is := inode{uint64(st.Dev), st.Ino}
+	if fd, ok := w.inodes[is]; ok {
+		dir = fd // another name of it
+	}
+	w.dirs[name], w.inodes[is] = dir, dir
+	return dir, nil
 }
 
 // mkdir makes what is missing of a directory and opens it. As long as the path

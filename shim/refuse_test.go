@@ -140,24 +140,13 @@ func TestRefuse(t *testing.T) {
 
 func TestRefuseTwice(t *testing.T) {
 	c := newContainer(t)
-	c.refused(c.run(Request{Op: Apply, Files: []File{{Path: "/x"}, {Path: "/x"}}}), StepOpen, 0, "twice")
-}
-
-// A failure while files are committed says which are, and signals nobody.
-func TestCommitFails(t *testing.T) {
-	c := newContainer(t)
-	c.write("/a/f", "old", 0o644)
-	c.write("/b/f", "old", 0o644)
-	s := staged{entry: entry{name: "f"}}
-	c.mkdir("/b/" + s.hidden()) // a directory where the hidden name has to go
-	res := c.run(Request{Op: Apply, Signal: 1, Files: []File{{Path: "/a/f"}, {Path: "/b/f"}}})
-	c.must(os.Remove(c.path("/b/" + s.hidden())))
-	c.refused(res, StepCommit, unix.EISDIR, "something else")
-	if !res.Committed || !res.Files[0].Changed || res.Files[1].Changed {
-		t.Errorf("%+v", res)
+	c.mkdir("/d")
+	c.symlink("d", "/e")
+	for _, op := range []Op{Apply, Compare, Read} {
+		c.refused(c.run(Request{Op: op, Files: []File{{Path: "/x"}, {Path: "/x"}}}), StepOpen, 0, "twice")
+		c.refused(c.run(Request{Op: op, Files: []File{{Path: "/d/x"}, {Path: "/e/x"}}}), StepOpen, 0, "twice")
+		c.refused(c.run(Request{Op: op, Files: []File{{Path: "/no/x", Mkdir: true}, {Path: "/no/x", Mkdir: true}}}), StepOpen, 0, "twice")
 	}
-	c.stands("/a/f", "", 0o644, 0, 0)
-	c.stands("/b/f", "old", 0o644, 0, 0)
 }
 
 // Directories that were made for a request that failed go again.
@@ -168,28 +157,4 @@ func TestMkdirIsUndone(t *testing.T) {
 	if _, err := os.Stat(c.path("/a")); err == nil {
 		t.Error("/a is there still")
 	}
-}
-
-// Where the filesystem has no O_TMPFILE the file has its hidden name from the start.
-func TestNamedStage(t *testing.T) {
-	c := newContainer(t)
-	c.write("/f", "old", 0o644)
-	w := work{root: c.root}
-	s := &staged{entry: entry{c.root.Dir, "f"}, replaces: true, named: true}
-	c.write("/"+s.hidden(), "of a killed shim", 0o600)
-	fd, err := s.create()
-	c.must(err)
-	s.fd = w.keep(fd)
-	defer w.close()
-	_, err = unix.Write(fd, []byte("new"))
-	c.must(err)
-	c.must(w.commit(s))
-	c.stands("/f", "new", 0o600, 0, 0)
-
-	_, err = s.create()
-	c.must(err)
-	s.named = true
-	w.staged = append(w.staged, s)
-	w.undo()
-	c.stands("/f", "new", 0o600, 0, 0)
 }

@@ -15,12 +15,18 @@ const (
 	MaxSize  = 64 << 20 // encoded, in bytes
 	MaxFiles = 1024
 	MaxPath  = 4096
+	MaxMap   = 340 // ranges of one map: user_namespaces(7)
 )
 
 // Request is one piece of work inside a container.
 type Request struct {
 	Op    Op
 	Files []File
+
+	// UIDMap and GIDMap are those of the container's user namespace. Every owner
+	// in a request and a result is as the container numbers it; the maps lead
+	// to what the node calls it. Empty: the two number alike.
+	UIDMap, GIDMap []IDMap
 
 	// UID and GID own new files and directories whose File sets no owner.
 	UID, GID uint32
@@ -32,13 +38,20 @@ type Request struct {
 	Always bool
 }
 
+// IDMap is one range of a user namespace's map.
+type IDMap struct {
+	Inside, Outside, Size uint32
+}
+
 // File is one file of a request. For Read only the path counts.
 type File struct {
-	Path string // absolute, as the container sees it
-	Data []byte
+	Path   string // absolute, as the container sees it
+	Data   []byte
+	Absent bool // there shall be no such file; of the rest only the path counts
 
 	// Mode (permission bits), UID and GID are as the container numbers them. Nil
-	// means: the existing file's, else 0644 and the request's owner.
+	// means: the existing file's (its mode without set-id bits), else 0644 and
+	// the request's owner.
 	Mode, UID, GID *uint32
 
 	Mkdir bool // make missing parent directories, mode 0755, the request's owner

@@ -9,7 +9,7 @@ type Result struct {
 	Files []FileResult
 
 	Signalled bool   // the signal was sent
-	Committed bool   // at least one file has been put in its place
+	Committed bool   // what was to change has changed, or a part of it that could not be put back
 	Error     *Error // nil: all was done
 }
 
@@ -19,6 +19,16 @@ type FileResult struct {
 	Changed bool   // it was changed or, for Compare, would be
 	Existed bool   // there was a file before
 	Data    []byte // its contents, for Read
+
+	// Before and After are what it had and, for Apply, has now. Nil: there was,
+	// or is, no file. Of a link they are those of the file that it leads to.
+	Before, After *Attributes
+}
+
+// Attributes are what a file has beside its contents, as the container numbers
+// its owners.
+type Attributes struct {
+	Mode, UID, GID uint32 // Mode: permission bits, with set-id and sticky
 }
 
 // Err is the result's error, as an error.

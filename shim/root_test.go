@@ -74,6 +74,13 @@ func (c *container) mount(source, name, kind string, flags uintptr, data string)
 	c.t.Cleanup(func() { c.must(unix.Unmount(c.path(name), unix.MNT_DETACH)) })
 }
 
+// work is a request under way, for a test of its parts.
+func (c *container) work(req Request) *work {
+	w := start(c.root, req)
+	c.t.Cleanup(w.close)
+	return w
+}
+
 func (c *container) run(req Request) Result {
 	return Run(c.root, req, func(sig int) error {
 		c.sent = append(c.sent, sig)

@@ -13,34 +13,26 @@ type Root struct {
 // Run does what the request asks for below the root, and sends its signal
 // through the given function, which is called at most once and last.
 //
-// It stages every file before the first is renamed: when a file cannot be
-// staged nothing has changed. It returns when it is done; a filesystem that
-// hangs hangs it too, so it belongs in a process that can be killed.
+// It stages every file before the first is renamed, and puts the renamed ones
+// back if a later one cannot be: after a failure every old file is in its place,
+// unless [Result.Committed] says otherwise. It returns when it is done; a
+// filesystem that hangs hangs it too, so it belongs in a process that can be
+// killed.
 func Run(root Root, req Request, signal func(sig int) error) Result {
-	w := work{root: root, req: req, dirs: make(map[string]int)}
+	w := start(root, req)
 	defer w.close()
 	for _, f := range req.Files {
 		res, err := w.prepare(f)
 		if err != nil {
-			w.result.Error = err
-			w.undo()
-			return w.result
+			return w.fail(err)
 		}
 		w.result.Files = append(w.result.Files, res)
 	}
 	if req.Op != Apply {
 		return w.result
 	}
-	for i, s := range w.staged {
-		if err := w.commit(s); err != nil {
-			w.result.Error = failure(StepCommit, s.path, err)
-			for _, s := range w.staged[i:] {
-				w.result.Files[s.index].Changed = false
-			}
-			w.undo()
-			return w.result
-		}
-		w.result.Committed = true
+	if err := w.commit(); err != nil {
+		return w.fail(err)
 	}
 	if req.Signal != 0 && (w.result.Committed || req.Always) {
 		if err := signal(req.Signal); err != nil {
@@ -59,10 +51,21 @@ type work struct {
 	result Result
 
 	dirs   map[string]int // handles of the parents, by path: one for all files in it
+	inodes map[inode]int  // the same, by what they are
+	wanted map[entry]bool // the files so far
 	open   []int          // every handle, closed at the end
 	made   []entry        // directories made by us
 	staged []*staged
 }
+
+func start(root Root, req Request) *work {
+	return &work{
+		root: root, req: req,
+		dirs: make(map[string]int), inodes: make(map[inode]int), wanted: make(map[entry]bool),
+	}
+}
+
+type inode struct{ dev, ino uint64 }
 
 // entry is a name in a directory that there is a handle of.
 type entry struct {
@@ -73,20 +76,26 @@ type entry struct {
 // prepare does everything for one file that does not show yet.
 func (w *work) prepare(f File) (FileResult, *Error) {
 	res := FileResult{Path: f.Path}
-	dir, base, err := w.parent(f)
+	at, err := w.parent(f)
 	if err == errMissingParent {
-		// Nothing to read, or for Compare a directory that Apply would make.
-		res.Changed = w.req.Op == Compare
+		// Nothing to read or to remove, or for Compare a directory that Apply
+		// would make.
+		res.Changed = w.req.Op == Compare && !f.Absent
 		return res, nil
 	}
 	if err != nil {
 		return res, failure(StepOpen, f.Path, err)
 	}
-	old, err := w.look(dir, base, f.Path)
+	if w.req.Op == Apply {
+		at.sweep()
+	}
+	old, err := w.look(at, f.Path)
 	if err != nil {
 		return res, failure(StepLook, f.Path, err)
 	}
-	res.Existed = old.fd >= 0
+	if old.fd >= 0 {
+		res.Existed, res.Before = true, &old.Attributes
+	}
 	if w.req.Op == Read {
 		if old.fd >= 0 {
 			res.Data, err = w.read(old)
@@ -97,40 +106,44 @@ func (w *work) prepare(f File) (FileResult, *Error) {
 		return res, nil
 	}
 	want := w.attributes(f, old)
-	if same, err := w.same(old, f.Data, want); err != nil {
+	if same, err := w.same(old, f, want); err != nil {
 		return res, failure(StepLook, f.Path, err)
+	} else if res.Changed = !same; w.req.Op == Compare {
+		return res, nil
 	} else if same {
+		res.After = res.Before
 		return res, nil
 	}
-	res.Changed = true
-	if w.req.Op == Compare {
-		return res, nil
-	}
-	s := &staged{entry: entry{dir, base}, path: f.Path, index: len(w.result.Files), replaces: old.taken, fd: -1}
+	s := &staged{entry: at, path: f.Path, index: len(w.result.Files), replaces: old.taken, removes: f.Absent, fd: -1}
 	w.staged = append(w.staged, s)
+	if f.Absent {
+		return res, nil
+	}
+	res.After = &want
 	if err := w.stage(s, f.Data, want, old); err != nil {
 		return res, failure(StepStage, f.Path, err)
 	}
 	return res, nil
 }
 
+// fail undoes what can be undone, and has the result say what is left of it.
+func (w *work) fail(err *Error) Result {
+	w.result.Error = err
+	w.undo()
+	for _, s := range w.staged {
+		if s.index < len(w.result.Files) && !s.done {
+			f := &w.result.Files[s.index]
+			f.Changed, f.After = false, f.Before
+		}
+		w.result.Committed = w.result.Committed || s.done
+	}
+	return w.result
+}
+
 // keep remembers a handle until the end.
 func (w *work) keep(fd int) int {
 	w.open = append(w.open, fd)
 	return fd
-}
-
-// undo takes away what was staged and not committed. What has no name yet goes
-// with its handle.
-func (w *work) undo() {
-	for _, s := range w.staged {
-		if s.named {
-			unix.Unlinkat(s.dir, s.hidden(), 0)
-		}
-	}
-	for i := len(w.made) - 1; i >= 0; i-- {
-		unix.Unlinkat(w.made[i].dir, w.made[i].name, unix.AT_REMOVEDIR) // stays if it is in use by now
-	}
 }
 
 func (w *work) close() {

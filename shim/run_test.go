@@ -18,6 +18,7 @@ func TestApply(t *testing.T) {
 		file      File
 		unchanged bool
 		fresh     bool // there was no file
+		old       Attributes
 		mode      uint32
 		uid, gid  uint32
 	}{
@@ -36,27 +37,28 @@ func TestApply(t *testing.T) {
 				c.write(name, "old\n", 0o640)
 				c.must(os.Chown(c.path(name), 33, 34))
 			},
+			old:  Attributes{0o640, 33, 34},
 			mode: 0o640, uid: 33, gid: 34,
 		},
 		{
 			about: "an old one gets the mode that is said", before: func(c *container) { c.write(name, "old\n", 0o640) },
-			file: File{Mode: ptr(0o600)}, mode: 0o600,
+			file: File{Mode: ptr(0o600)}, old: Attributes{Mode: 0o640}, mode: 0o600,
 		},
 		{
 			about: "an equal one is not touched", before: func(c *container) { c.write(name, text, 0o640) },
-			unchanged: true, mode: 0o640,
+			unchanged: true, old: Attributes{Mode: 0o640}, mode: 0o640,
 		},
 		{
 			about: "an equal one with another mode", before: func(c *container) { c.write(name, text, 0o640) },
-			file: File{Mode: ptr(0o644)}, mode: 0o644,
+			file: File{Mode: ptr(0o644)}, old: Attributes{Mode: 0o640}, mode: 0o644,
 		},
 		{
 			about: "an equal one with another owner", before: func(c *container) { c.write(name, text, 0o640) },
-			file: File{UID: ptr(5)}, mode: 0o640, uid: 5,
+			file: File{UID: ptr(5)}, old: Attributes{Mode: 0o640}, mode: 0o640, uid: 5,
 		},
 		{
 			about: "one of the same size", before: func(c *container) { c.write(name, "old\n", 0o644) },
-			mode: 0o644,
+			old: Attributes{Mode: 0o644}, mode: 0o644,
 		},
 		{
 			about: "directories are made", before: func(c *container) {}, file: File{Mkdir: true},
@@ -69,7 +71,7 @@ func TestApply(t *testing.T) {
 				c.mkdir("/etc")
 				c.symlink("/data/target", name)
 			},
-			mode: 0o600,
+			old: Attributes{Mode: 0o600}, mode: 0o600,
 		},
 		{
 			about: "a link to an equal file stays, as in confd",
@@ -78,7 +80,7 @@ func TestApply(t *testing.T) {
 				c.mkdir("/etc")
 				c.symlink("../data/target", name)
 			},
-			unchanged: true,
+			unchanged: true, old: Attributes{Mode: 0o600}, mode: 0o600,
 		},
 		{
 			about: "a link to nothing", before: func(c *container) { c.mkdir("/etc"); c.symlink("/nowhere", name) },
@@ -88,10 +90,11 @@ func TestApply(t *testing.T) {
 			about: "what a killed shim left is replaced",
 			before: func(c *container) {
 				c.write(name, "old\n", 0o644)
-				s := staged{entry: entry{name: "app.conf"}}
-				c.write("/etc/"+s.hidden(), "half", 0o644)
+				e := entry{name: "app.conf"}
+				c.write("/etc/"+e.hidden(), "half", 0o644)
+				c.write("/etc/"+e.old(), "older\n", 0o644)
 			},
-			mode: 0o644,
+			old: Attributes{Mode: 0o644}, mode: 0o644,
 		},
 	} {
 		t.Run(test.about, func(t *testing.T) {
@@ -103,6 +106,9 @@ func TestApply(t *testing.T) {
 			req := Request{Op: Compare, Files: []File{test.file}, UID: 101, GID: 102, Signal: 1}
 
 			want := Result{Files: []FileResult{{Path: name, Changed: !test.unchanged, Existed: !test.fresh}}}
+			if f := &want.Files[0]; !test.fresh {
+				f.Before = &test.old
+			}
 			if diff := cmp.Diff(want, c.run(req)); diff != "" {
 				t.Errorf("compare, -want +got:\n%s", diff)
 			}
@@ -113,6 +119,7 @@ func TestApply(t *testing.T) {
 			}
 
 			req.Op, want.Committed, want.Signalled = Apply, !test.unchanged, !test.unchanged
+			want.Files[0].After = &Attributes{test.mode, test.uid, test.gid}
 			if diff := cmp.Diff(want, c.run(req)); diff != "" {
 				t.Errorf("apply, -want +got:\n%s", diff)
 			}
@@ -238,8 +245,8 @@ func TestRead(t *testing.T) {
 	c.symlink("/a", "/link")
 	res := c.run(Request{Op: Read, Files: []File{{Path: "/a"}, {Path: "/link"}, {Path: "/none"}, {Path: "/no/where"}}})
 	want := Result{Files: []FileResult{
-		{Path: "/a", Existed: true, Data: []byte("text")},
-		{Path: "/link", Existed: true, Data: []byte("text")},
+		{Path: "/a", Existed: true, Data: []byte("text"), Before: &Attributes{Mode: 0o600}},
+		{Path: "/link", Existed: true, Data: []byte("text"), Before: &Attributes{Mode: 0o600}},
 		{Path: "/none"}, {Path: "/no/where"},
 	}}
 	if diff := cmp.Diff(want, res, cmpopts.EquateEmpty()); diff != "" {
