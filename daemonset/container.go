@@ -24,8 +24,10 @@ type Container struct {
 	Pid     int    `json:"pid"`     // the init process, as the node numbers it
 	Runtime string `json:"runtime"` // containerd's runtime name, such as io.containerd.runc.v2
 
-	Env      []string `json:"env,omitempty"` // KEY=value, from the OCI spec
-	UID      uint32   `json:"uid"`           // the user of the init process, as the container numbers it
+	Image    string   `json:"image,omitempty"` // its digest, as the runtime has it
+	Args     []string `json:"args,omitempty"`  // what the init process was started as, from the OCI spec
+	Env      []string `json:"env,omitempty"`   // KEY=value, from the OCI spec
+	UID      uint32   `json:"uid"`             // the user of the init process, as the container numbers it
 	GID      uint32   `json:"gid"`
 	Hostname string   `json:"hostname,omitempty"` // from the OCI spec, else from the sandbox
 

@@ -44,6 +44,8 @@ func TestContainerFacts(t *testing.T) {
 			Annotations: map[string]string{"podreload.io/note": "any text: \"quoted\"\n"},
 		},
 		Runtime: "io.containerd.runc.v2",
+		Image:   "sha256:1",
+		Args:    []string{"nginx"},
 		Env:     []string{"PATH=/bin", "A=b=c"},
 		UID:     101, GID: 102,
 		Hostname:     "web-0",

@@ -29,6 +29,7 @@ const (
 // here. Config is the message of the CRI API that created it.
 type metadata struct {
 	SandboxID string // of a container
+	ImageRef  string // of a container: its image's digest
 	Config    struct {
 		Metadata struct {
 			Name      string `json:"name"`

@@ -19,7 +19,8 @@ type spec struct {
 			UID uint32 `json:"uid"`
 			GID uint32 `json:"gid"`
 		} `json:"user"`
-		Env []string `json:"env"`
+		Args []string `json:"args"`
+		Env  []string `json:"env"`
 	} `json:"process"`
 	Root struct {
 		Readonly bool `json:"readonly"`
@@ -86,6 +87,8 @@ func (s spec) container(id, runtime string, m metadata, box podSandbox) daemonse
 		Name:         m.Config.Metadata.Name,
 		Pod:          box.pod,
 		Runtime:      runtime,
+		Image:        m.ImageRef,
+		Args:         s.Process.Args,
 		Env:          s.Process.Env,
 		UID:          s.Process.User.UID,
 		GID:          s.Process.User.GID,
