@@ -5,6 +5,7 @@ N       ?= 200
 
 CONTAINERD := github.com/containerd/containerd/v2
 V2         := v2.4.2
+RUNC       := v1.4.0
 
 CODE        := cmd daemonset nsenter shim testenv
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -40,13 +41,21 @@ $(PARTS)/containerd-$(V2):
 		$(foreach c,containerd containerd-shim-runc-v2 ctr,$(CONTAINERD)/cmd/$(c)@$(V2))
 	@touch $@
 
+# User namespaces want runc 1.2. PKG_CONFIG=true: it is asked where libseccomp is, and we say that.
+$(PARTS)/runc-$(RUNC): $(PARTS)/cc $(PARTS)/debs
+	@echo "parts: building runc $(RUNC) (once; a minute)"
+	@GOBIN=$(abspath $(PARTS))/containerd-v2 CGO_ENABLED=1 PKG_CONFIG=true CGO_CFLAGS="-O2 -I$(abspath $(PARTS))/root/usr/include" \
+		CGO_LDFLAGS="-L$(abspath $(PARTS))/root/usr/lib/$$($${CC:-gcc} -print-multiarch) -l:libseccomp.a" \
+		go install -trimpath -ldflags "-s -w" -tags seccomp github.com/opencontainers/runc@$(RUNC)
+	@touch $@
+
 $(PARTS)/pause: testenv/pause/main.go
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./testenv/pause
 
 $(PARTS)/receiver: testenv/bench/receiver/main.go
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o $@ ./testenv/bench/receiver
 
-$(PARTS)/done: $(PARTS)/cc $(PARTS)/debs $(PARTS)/pause $(PARTS)/containerd-$(V2)
+$(PARTS)/done: $(PARTS)/cc $(PARTS)/debs $(PARTS)/pause $(PARTS)/containerd-$(V2) $(PARTS)/runc-$(RUNC)
 	@touch $@
 
 test: build parts ## unit and end-to-end tests on the real parts, with -race

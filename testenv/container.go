@@ -123,8 +123,10 @@ func (p *Pod) containerConfig(cfg ContainerConfig, attempt uint32) *cri.Containe
 		config.Envs = append(config.Envs, &cri.KeyValue{Key: key, Value: []byte(value)})
 	}
 	for _, m := range cfg.Mounts {
+		users := p.sandbox.Linux.SecurityContext.NamespaceOptions.GetUsernsOptions()
 		config.Mounts = append(config.Mounts, &cri.Mount{
 			HostPath: m.HostPath, ContainerPath: m.ContainerPath, Readonly: m.ReadOnly,
+			UidMappings: users.GetUids(), GidMappings: users.GetGids(),
 		})
 	}
 	return config

@@ -64,7 +64,7 @@ esac
 `
 
 // configure writes the configuration of a containerd below dir and returns its path.
-func configure(dir string, p parts) (string, error) {
+func configure(dir, runc string, p parts) (string, error) {
 	bin := filepath.Join(dir, "cni", "bin")
 	net := filepath.Join(dir, "cni", "net.d")
 	for _, d := range []string{bin, net} {
@@ -73,7 +73,7 @@ func configure(dir string, p parts) (string, error) {
 		}
 	}
 	toml := filepath.Join(dir, "config.toml")
-	fill := strings.NewReplacer("DIR", dir, "PAUSE", pauseImage, "RUNC", p.runc())
+	fill := strings.NewReplacer("DIR", dir, "PAUSE", pauseImage, "RUNC", runc)
 	for _, f := range []struct {
 		path, text string
 		mode       os.FileMode

@@ -17,7 +17,10 @@ func claim(dir string) (string, *os.File, error) {
 	var err error
 	if dir == "" {
 		orphans()
-		dir, err = os.MkdirTemp("", dirPattern)
+		if dir, err = os.MkdirTemp("", dirPattern); err == nil {
+			// As /run/containerd is: root of a user namespace goes through it to its rootfs.
+			err = os.Chmod(dir, 0o711)
+		}
 	} else {
 		err = os.MkdirAll(dir, 0o755)
 	}

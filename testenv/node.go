@@ -68,14 +68,13 @@ func (n *Node) start(ctx context.Context, v Version) error {
 	if err != nil {
 		return err
 	}
-	if n.bin, err = p.bin(v); err != nil {
+	if n.bin, n.runc, err = p.bin(v); err != nil {
 		return err
 	}
 	if n.dir, n.lock, err = claim(n.dir); err != nil {
 		return err
 	}
-	n.runc = p.runc()
-	if n.config, err = configure(n.dir, p); err != nil {
+	if n.config, err = configure(n.dir, n.runc, p); err != nil {
 		return err
 	}
 	if n.logf, err = os.OpenFile(filepath.Join(n.dir, "containerd.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {

@@ -14,10 +14,10 @@ type Version string
 // The versions of containerd that `make parts` gets.
 const (
 	Debian Version = "debian" // the distribution's package: 1.6 on Debian 12
-	V2     Version = "v2"     // 2.4, built from source
+	V2     Version = "v2"     // 2.4, built from source, with runc 1.4: the one for user namespaces
 )
 
-// Image is the one image that every node has: nginx, busybox and tini.
+// Image is the one image that every node has: nginx, haproxy, apache2, busybox and tini.
 const Image = "podreload.io/testenv:latest"
 
 // ErrNoParts says that `make parts` has not been run.
@@ -70,22 +70,24 @@ func (p parts) path(elem ...string) string {
 	return filepath.Join(append([]string{string(p), "root"}, elem...)...)
 }
 
-func (p parts) runc() string  { return p.path("usr/sbin/runc") }
 func (p parts) pause() string { return filepath.Join(string(p), "pause") }
 
-// bin is the folder with a version's containerd and its shim.
-func (p parts) bin(v Version) (string, error) {
-	var dir string
+// bin is the folder with a version's containerd and its shim, and the path of the
+// runc that goes with it.
+func (p parts) bin(v Version) (dir, runc string, err error) {
 	switch v {
 	case Debian, "":
-		dir = p.path("usr/bin")
+		dir, runc = p.path("usr/bin"), p.path("usr/sbin/runc")
 	case V2:
 		dir = filepath.Join(string(p), "containerd-v2")
+		runc = filepath.Join(dir, "runc")
 	default:
-		return "", fmt.Errorf("containerd version %q: want %q or %q", v, Debian, V2)
+		return "", "", fmt.Errorf("containerd version %q: want %q or %q", v, Debian, V2)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "containerd")); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNoParts, err)
+	for _, file := range []string{filepath.Join(dir, "containerd"), runc} {
+		if _, err := os.Stat(file); err != nil {
+			return "", "", fmt.Errorf("%w: %w", ErrNoParts, err)
+		}
 	}
-	return dir, nil
+	return dir, runc, nil
 }

@@ -24,6 +24,7 @@ type PodConfig struct {
 	HostPID     bool
 	SharePID    bool // shareProcessNamespace
 	HostNetwork bool
+	UserNS      bool // hostUsers: false; needs [V2]
 
 	Containers []ContainerConfig
 }
@@ -129,8 +130,22 @@ func (cfg PodConfig) namespaces() *cri.NamespaceOption {
 	case cfg.SharePID:
 		o.Pid = cri.NamespaceMode_POD
 	}
+	if cfg.UserNS {
+		o.UsernsOptions = &cri.UserNamespace{
+			Mode: cri.NamespaceMode_POD,
+			Uids: []*cri.IDMapping{{HostId: UserNSBase, Length: userNSLength}},
+			Gids: []*cri.IDMapping{{HostId: UserNSBase, Length: userNSLength}},
+		}
+	}
 	return o
 }
+
+// The ids of a pod with a user namespace: root inside is UserNSBase on the node. The kubelet
+// gives every pod a range of its own; here all have the same.
+const (
+	UserNSBase   = 1 << 20
+	userNSLength = 1 << 16
+)
 
 func (cfg PodConfig) privileged() bool {
 	for _, c := range cfg.Containers {
