@@ -22,37 +22,6 @@ const pauseImage = "podreload.io/pause:latest"
 // this one up.
 var untrusted = map[string]string{"podreload.io/profile": "from-the-image"}
 
-const passwd = `root:x:0:0:root:/root:/bin/sh
-nginx:x:101:101:nginx:/var/cache/nginx:/sbin/nologin
-`
-
-const group = `root:x:0:
-nginx:x:101:
-`
-
-const nginxConf = `user nginx;
-worker_processes 2;
-pid /run/nginx.pid;
-error_log stderr notice;
-events {
-    worker_connections 256;
-}
-http {
-    include /etc/nginx/mime.types;
-    access_log off;
-    include /etc/nginx/conf.d/*.conf;
-}
-`
-
-const defaultConf = `server {
-    listen 80;
-    location / {
-        default_type text/plain;
-        return 200 "hello from the image\n";
-    }
-}
-`
-
 // images writes the test image and the pause image as one docker archive.
 func images(p parts) ([]byte, error) {
 	var test, pause layer
@@ -70,8 +39,9 @@ func images(p parts) ([]byte, error) {
 
 func (l *layer) testImage(p parts) error {
 	for _, dir := range []string{
-		"bin", "dev", "etc/nginx/conf.d", "proc", "root", "run", "sbin", "sys", "usr/bin", "usr/sbin",
-		"usr/share/nginx", "var/cache/nginx", "var/lib/nginx", "var/log/nginx", "www",
+		"bin", "dev", "etc/apache2", "etc/haproxy", "etc/nginx/conf.d", "proc", "root", "run", "sbin", "sys",
+		"usr/bin", "usr/lib/apache2/modules", "usr/sbin", "usr/share/nginx",
+		"var/cache/nginx", "var/lib/nginx", "var/log/nginx", "www",
 	} {
 		l.mkdir(dir, 0o755)
 	}
@@ -80,6 +50,8 @@ func (l *layer) testImage(p parts) error {
 	l.file("etc/group", 0o644, []byte(group))
 	l.file("etc/nginx/nginx.conf", 0o644, []byte(nginxConf))
 	l.file("etc/nginx/conf.d/default.conf", 0o644, []byte(defaultConf))
+	l.file("etc/haproxy/haproxy.cfg", 0o644, []byte(haproxyConf))
+	l.file("etc/apache2/apache2.conf", 0o644, []byte(apacheConf))
 
 	applets, err := exec.Command(p.path("usr/bin/busybox"), "--list").Output()
 	if err != nil {
@@ -93,10 +65,13 @@ func (l *layer) testImage(p parts) error {
 	files := map[string]string{
 		p.path("etc/nginx/mime.types"): "etc/nginx/mime.types",
 		p.path("usr/bin/busybox"):      "bin/busybox",
-		p.path("usr/bin/tini"):         "usr/bin/tini",
-		p.path("usr/sbin/nginx"):       "usr/sbin/nginx",
 	}
-	for _, bin := range []string{"usr/sbin/nginx", "usr/bin/tini"} {
+	for _, name := range apacheModules {
+		module := "usr/lib/apache2/modules/mod_" + name + ".so"
+		files[p.path(module)] = module
+	}
+	for _, bin := range []string{"usr/bin/tini", "usr/sbin/apache2", "usr/sbin/haproxy", "usr/sbin/nginx"} {
+		files[p.path(bin)] = bin
 		if err := libraries(p, p.path(bin), files); err != nil {
 			return err
 		}
