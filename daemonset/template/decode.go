@@ -132,13 +132,18 @@ func record(found map[string]position, p *unstable.Parser, table []string, e *un
 	return name
 }
 
-// keyPosition is the position of a key, or of the table it would stand in.
+// keyPosition is the position of a key, or of the nearest table it would stand in.
 func keyPosition(found map[string]position, key string) position {
 	if at, ok := found[key]; ok {
 		return at
 	}
-	table, _, _ := strings.Cut(key, ".")
-	return found[table]
+	for key != "" {
+		key = key[:max(strings.LastIndexByte(key, '.'), 0)]
+		if at, ok := found[key]; ok {
+			return at
+		}
+	}
+	return position{}
 }
 
 // sortedKeys are the keys of a set, sorted.

@@ -18,6 +18,7 @@ func FuzzResource(f *testing.F) {
 	f.Add([]byte(plain))
 	f.Add([]byte(plain + "[profile]\nselect = \"a=b\"\nwait = \"1s:2s\"\nsignals = [\"HUP\"]\nresources = [\"x\"]\n"))
 	f.Add([]byte("profile = { name = \"x\", wait = \"\", a.b = { c = [{}] } }\n[[template]]\n"))
+	f.Add([]byte(plain + "check_cmd = \"{{.src}}\"\n[profile]\nprocess = { exe = [\"a\"], signal = \"HUP\", success = \"alive\", after = \"2s\" }\nmax_draining = 2\n"))
 	f.Add([]byte("[template]\nmode = \"08\"\nuid = 1e3\n\"\" = 1\n'tem plate'.x = 2\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := &file{name: "conf.d/x/y.toml"}
@@ -37,8 +38,11 @@ func FuzzResource(f *testing.F) {
 					t.Fatalf("resource %+v", res)
 				}
 			}
-			if len(p.Resources) == 0 || p.WaitMax < p.Wait || p.Check == "" {
+			if len(p.Resources) == 0 || p.WaitMax < p.Wait || p.Check == "" || p.MaxDraining != nil && *p.MaxDraining < 1 {
 				t.Fatalf("profile %+v", p)
+			}
+			if m := p.Matcher; m != nil && (p.Process != "" || len(m.Exe) == 0 || m.Signal == "" || m.Success == "") {
+				t.Fatalf("matcher %+v", m)
 			}
 		}
 	})

@@ -112,7 +112,8 @@ func (g *members) settings(p *Profile) {
 		}
 	}
 	table.fill(p, func(key, format string, args ...any) {
-		g.problems = append(g.problems, origin[key].problem("profile."+key, format, args...))
+		whole, _, _ := strings.Cut(key, ".") // a key of process, for one
+		g.problems = append(g.problems, origin[whole].problem("profile."+key, format, args...))
 	})
 }
 

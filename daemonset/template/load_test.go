@@ -132,7 +132,7 @@ namespaces = ["["]
 				`conf.d/w.toml:9:1: select "a=b=c" is no label selector: found '=', expected: ',' or 'end of string'`,
 				`conf.d/w.toml:10:1: unknown process "ngnix": the presets are nginx, haproxy, apache; did you mean "nginx"?`,
 				`conf.d/w.toml:11:1: container "UP" is no container's name: a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`,
-				`conf.d/w.toml:12:1: check "on" is neither "preset" nor "off"`,
+				`conf.d/w.toml:12:1: check "on" is none of "preset", "if-possible", "off"; did you mean "off"?`,
 				`conf.d/w.toml:13:1: wait "soon" is not of the form "2s" or "2s:10s"`,
 				`conf.d/w.toml:14:1: unknown signal "sigusr3"; did you mean "USR1"?`,
 				`conf.d/w.toml:15:1: namespaces: "[" is no pattern`,
@@ -149,12 +149,77 @@ owner = "www-data"
 `},
 			profile: "w",
 			want: []string{
-				`conf.d/w.toml:1:13: process "apache" is not supported in this version; only "nginx" is`,
 				`conf.d/w.toml:4:1: dest is a template over the pod, which is not supported in this version; write the path out`,
 				`conf.d/w.toml:5:1: prefix is a template over the pod, which is not supported in this version; write the path out`,
 				`conf.d/w.toml:6:1: keys is a template over the pod, which is not supported in this version; write the path out`,
 				`conf.d/w.toml:7:1: warning: owner by name is not supported in this version and is ignored, as confd does; set uid`,
 			},
+		},
+		"matcher": {
+			files: map[string]string{"conf.d/w.toml": plain + `[profile]
+process = { exe = ["unbound", "/usr/sbin/x", 1], singal = "HUP", signal = "KILL", success = "child", after = "2s" }
+check = "offf"
+max_draining = 0
+`},
+			profile: "w",
+			want: []string{
+				`conf.d/w.toml:6:50: unknown key "singal" in process; did you mean "signal"?`,
+				`conf.d/w.toml:6:13: exe: "/usr/sbin/x" is not the name of an executable without its folder`,
+				`conf.d/w.toml:6:13: exe: "1" is not the name of an executable without its folder`,
+				`conf.d/w.toml:6:66: unknown signal "KILL"`,
+				`conf.d/w.toml:6:83: success "child" is none of "children", "alive", "none"`,
+				`conf.d/w.toml:6:102: after is for success = "alive" alone`,
+				`conf.d/w.toml:7:1: check "offf" is none of "preset", "if-possible", "off"; did you mean "off"?`,
+				`conf.d/w.toml:8:1: max_draining 0 would hold back every reload; it begins at 1`,
+			},
+		},
+		"matcher as a table": {
+			files: map[string]string{"conf.d/w.toml": plain + `[profile.process]
+exe = []
+signal = 1
+success = "alive"
+after = "1h"
+`},
+			profile: "w",
+			want: []string{
+				`conf.d/w.toml:6:1: exe names 0 executables; 1 to 16 can be`,
+				`conf.d/w.toml:7:1: signal is no string`,
+				`conf.d/w.toml:9:1: after "1h" is no duration from 1s to 1m0s, such as "2s"`,
+			},
+		},
+		"matcher that says nothing": {
+			files:   map[string]string{"conf.d/w.toml": plain + "[profile]\nprocess = {}\n"},
+			profile: "w",
+			want: []string{
+				`conf.d/w.toml:6:1: exe is missing in process: name the server's executable`,
+				`conf.d/w.toml:6:1: signal is missing in process: which one makes the server reload, such as HUP?`,
+				`conf.d/w.toml:6:1: success is missing in process: one of "children", "alive", "none"`,
+			},
+		},
+		"process of no type": {
+			files:   map[string]string{"conf.d/w.toml": plain + "[profile]\nprocess = 1\n"},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:6:1: process is neither the name of a preset nor { exe = "…", signal = "…", success = "…" }`},
+		},
+		"apache unchecked": {
+			files:   map[string]string{"conf.d/w.toml": plain + "[profile]\nprocess = \"apache\"\ncheck = \"if-possible\"\n"},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:7:1: check "if-possible" is not for process "apache": it ends when it reloads a bad configuration, so each is tried first`},
+		},
+		"apache without check": {
+			files:   map[string]string{"conf.d/w.toml": plain + "[profile]\nprocess = \"apache\"\ncheck = \"off\"\n"},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:7:1: check "off" is not for process "apache": it ends when it reloads a bad configuration, so each is tried first`},
+		},
+		"check command": {
+			files:   map[string]string{"conf.d/w.toml": plain + "check_cmd = \"nginx -t -c {{.src}\"\n"},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:5:1: check_cmd: bad character U+007D '}'`},
+		},
+		"check command without end": {
+			files:   map[string]string{"conf.d/w.toml": plain + "check_cmd = \"{{range 10000000000}}{{end}}\"\n"},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:5:1: check_cmd: rendering takes too long`},
 		},
 		"select chooses all": {
 			files:   map[string]string{"conf.d/w.toml": plain + "[profile]\nselect = \" \"\n"},

@@ -2,6 +2,7 @@ package template
 
 import (
 	"fmt"
+	"math"
 	"path"
 	"reflect"
 	"slices"
@@ -10,22 +11,33 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/podreload/podreload/daemonset"
+)
+
+// The words for `check`.
+const (
+	CheckPreset     = "preset"      // every new configuration is tried first
+	CheckIfPossible = "if-possible" // where it cannot be tried it is applied untried
+	CheckOff        = "off"
 )
 
 // Profile is template resources that are applied together, checked once and
 // reloaded once.
 type Profile struct {
 	Name       string
-	Select     string          // label selector as written
-	Selector   labels.Selector // nil when Select is unset
-	Namespaces []string        // patterns of path.Match; nil is every namespace
-	Process    string          // preset; empty: nothing is signalled but by a resource
+	Select     string             // label selector as written
+	Selector   labels.Selector    // nil when Select is unset
+	Namespaces []string           // patterns of path.Match; nil is every namespace
+	Process    string             // preset; empty without one
+	Matcher    *daemonset.Matcher // instead of a preset; without both nothing is signalled but by a resource
 	Container  string
-	Check      string // "preset" or "off"
+	Check      string // CheckPreset, CheckIfPossible or CheckOff
 
 	Wait, WaitMax time.Duration // quiet period, longest delay
 	Signals       []string      // short names that a pod may choose from
 	AllowEmpty    bool
+	MaxDraining   *int // old workers still draining at which the next reload is held back; nil: as the agent has it
 
 	Resources []*Resource // in the order of their files, or as gathered
 
@@ -40,12 +52,13 @@ type profileTable struct {
 	Name       *string  `toml:"name"`
 	Select     *string  `toml:"select"`
 	Namespaces []string `toml:"namespaces"`
-	Process    *string  `toml:"process"`
+	Process    any      `toml:"process"` // a string, or the table of a matcher
 	Container  *string  `toml:"container"`
 	Check      *string  `toml:"check"`
 	Wait       *string  `toml:"wait"`
 	Signals    []string `toml:"signals"`
 	AllowEmpty *bool    `toml:"allow_empty"`
+	Draining   *int64   `toml:"max_draining"`
 	Resources  []string `toml:"resources"`
 }
 
@@ -68,17 +81,8 @@ func (t *profileTable) merge(other *profileTable, set func(key string)) (differ 
 	return differ
 }
 
-// presets are the words for `process`. Only the first works in this version.
-var presets = []string{"nginx", "haproxy", "apache"}
-
 // fill sets the profile's fields from the table. What is wrong goes to fail.
 func (t *profileTable) fill(p *Profile, fail report) {
-	p.Check = "preset"
-	if t.Check != nil {
-		if p.Check = *t.Check; p.Check != "preset" && p.Check != "off" {
-			fail("check", "check %q is neither \"preset\" nor \"off\"", p.Check)
-		}
-	}
 	if t.Select != nil {
 		p.Select = *t.Select
 		selector, err := labels.Parse(p.Select)
@@ -97,9 +101,9 @@ func (t *profileTable) fill(p *Profile, fail report) {
 		}
 	}
 	if t.Process != nil {
-		p.Process = *t.Process
-		checkProcess(p.Process, fail)
+		p.setProcess(t.Process, fail)
 	}
+	p.setCheck(t.Check, fail)
 	if t.Container != nil {
 		p.Container = *t.Container
 		if errs := validation.IsDNS1123Label(p.Container); len(errs) > 0 {
@@ -123,15 +127,26 @@ func (t *profileTable) fill(p *Profile, fail report) {
 	if t.AllowEmpty != nil {
 		p.AllowEmpty = *t.AllowEmpty
 	}
+	if t.Draining != nil {
+		n := int(min(*t.Draining, math.MaxInt32))
+		if p.MaxDraining = &n; n < 1 {
+			fail("max_draining", "max_draining %d would hold back every reload; it begins at 1", *t.Draining)
+		}
+	}
 }
 
-func checkProcess(process string, fail report) {
+func (p *Profile) setCheck(check *string, fail report) {
+	p.Check = CheckPreset
+	if check == nil {
+		return
+	}
+	words := []string{CheckPreset, CheckIfPossible, CheckOff}
+	p.Check = *check
 	switch {
-	case process == presets[0]:
-	case slices.Contains(presets, process):
-		fail("process", "process %q is not supported in this version; only %q is", process, presets[0])
-	default:
-		fail("process", "unknown process %q: the presets are %s%s", process, strings.Join(presets, ", "), didYouMean(process, presets))
+	case !slices.Contains(words, p.Check):
+		fail("check", "check %q is none of \"%s\"%s", p.Check, strings.Join(words, "\", \""), didYouMean(p.Check, words))
+	case p.Check != CheckPreset && slices.Contains(checked, p.Process):
+		fail("check", "check %q is not for process %q: it ends when it reloads a bad configuration, so each is tried first", p.Check, p.Process)
 	}
 }
 

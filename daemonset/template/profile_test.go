@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/podreload/podreload/daemonset"
 )
 
 func TestDestAndWait(t *testing.T) {
@@ -65,6 +67,7 @@ check = "off"
 wait = "1s"
 signals = ["HUP", "SIGUSR1"]
 allow_empty = true
+max_draining = 4
 `,
 		"conf.d/web/deep/er/tls.toml": "[template]\nsrc = \"t\"\ndest = \"/etc/tls\"\nkeys = [\"/tls\"]\nsensitive = true\n",
 		"conf.d/settings.toml":        "[profile]\nname = \"web\"\ncontainer = \"proxy\"\n",
@@ -73,11 +76,11 @@ allow_empty = true
 		t.Fatal(c.Problems, c.Profiles)
 	}
 	p := profile(t, c, "web")
-	mode, root := fs.FileMode(0o640), uint32(0)
+	mode, root, draining := fs.FileMode(0o640), uint32(0), 4
 	want := &Profile{
 		Name: "web", Select: "app in (web, api), !canary", Namespaces: []string{"prod-*"}, Process: "nginx",
 		Container: "proxy", Check: "off", Wait: time.Second, WaitMax: 4 * time.Second,
-		Signals: []string{"HUP", "USR1"}, AllowEmpty: true,
+		Signals: []string{"HUP", "USR1"}, AllowEmpty: true, MaxDraining: &draining,
 		Resources: []*Resource{
 			{Name: "web/deep/er/tls.toml", Src: "t", Dest: "/etc/tls", Prefix: "/", Keys: []string{"/tls"}, Sensitive: true},
 			{
@@ -125,5 +128,58 @@ func TestGathering(t *testing.T) {
 	want := map[string][]string{"web": {"tls/certs.toml", "nginx.toml"}, "api": {"tls/certs.toml"}, "tls": {"tls/other.toml"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestProcess(t *testing.T) {
+	tests := map[string]struct {
+		toml    string
+		process string
+		check   string
+		matcher *daemonset.Matcher
+	}{
+		"preset":      {`process = "haproxy"`, "haproxy", CheckPreset, nil},
+		"apache":      {`process = "apache"`, "apache", CheckPreset, nil},
+		"if possible": {"process = \"nginx\"\ncheck = \"if-possible\"", "nginx", CheckIfPossible, nil},
+		"children": {`process = { exe = "unbound", signal = "sighup", success = "children" }`, "", CheckPreset,
+			&daemonset.Matcher{Exe: []string{"unbound"}, Signal: "HUP", Success: daemonset.SuccessChildren}},
+		"alive": {`process = { exe = ["a", "b"], signal = "USR1", success = "alive", after = "5s" }`, "", CheckPreset,
+			&daemonset.Matcher{Exe: []string{"a", "b"}, Signal: "USR1", Success: daemonset.SuccessAlive, After: 5 * time.Second}},
+		"alive for the usual time": {`process = { exe = "a", signal = "HUP", success = "alive" }`, "", CheckPreset,
+			&daemonset.Matcher{Exe: []string{"a"}, Signal: "HUP", Success: daemonset.SuccessAlive, After: 2 * time.Second}},
+		"table": {"[profile.process]\nexe = \"a\"\nsignal = \"HUP\"\nsuccess = \"none\"", "", CheckPreset,
+			&daemonset.Matcher{Exe: []string{"a"}, Signal: "HUP", Success: daemonset.SuccessNone}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			text := plain + "[profile]\n" + test.toml + "\n"
+			c := load(t, confdir(t, map[string]string{"templates/t": "x", "conf.d/w.toml": text}))
+			p := profile(t, c, "w")
+			if p.Err != nil {
+				t.Fatal(p.Err)
+			}
+			if p.Process != test.process || p.Check != test.check {
+				t.Errorf("process %q, check %q, want %q and %q", p.Process, p.Check, test.process, test.check)
+			}
+			if diff := cmp.Diff(test.matcher, p.Matcher); diff != "" {
+				t.Errorf("matcher (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCheckCommand(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "nginx -t -c {{.src}}": "nginx -t -c /etc/t", `{{with .src}}test -s "{{.}}"{{end}}`: `test -s "/etc/t"`,
+		"{{.dest}}": "<no value>", // as in confd
+	} {
+		r := &Resource{Dest: "/etc/t", CheckCmd: text}
+		if got, err := r.CheckCommand(); err != nil || got != want {
+			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
+		}
+	}
+	r := &Resource{Dest: "/etc/t", CheckCmd: `{{define "a"}}{{template "a"}}{{end}}{{template "a"}}`}
+	if got, err := r.CheckCommand(); err == nil {
+		t.Errorf("a template that calls itself gives %q", got)
 	}
 }

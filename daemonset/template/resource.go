@@ -26,7 +26,7 @@ type Resource struct {
 	UID, GID     *uint32
 	Owner, Group string
 
-	CheckCmd     string
+	CheckCmd     string // as written; see CheckCommand
 	ReloadCmd    string
 	ReloadSignal string // a short name such as HUP, or empty
 
@@ -95,6 +95,10 @@ func (t *templateTable) resource(name string, fail, warn report) *Resource {
 		if t.ReloadCmd != "" {
 			fail("reload_signal", "both reload_signal and reload_cmd are set; keep one")
 		}
+	}
+	if _, err := r.CheckCommand(); err != nil {
+		_, _, message := cutLocation(checkCmdName, err.Error())
+		fail("check_cmd", "check_cmd: %s", message)
 	}
 	t.refuseLater(fail, warn)
 	return r
