@@ -35,7 +35,17 @@ type Container struct {
 	HostPID      bool    `json:"hostPID,omitempty"`   // shares the node's PID namespace
 	SharedPID    bool    `json:"sharedPID,omitempty"` // shares the pod's PID namespace (shareProcessNamespace)
 	UserNS       bool    `json:"userNS,omitempty"`    // has a user namespace of its own (hostUsers: false)
-	Mounts       []Mount `json:"mounts,omitempty"`    // from the OCI spec
+	UIDMap       []IDMap `json:"uidMap,omitempty"`    // that namespace's; empty without one
+	GIDMap       []IDMap `json:"gidMap,omitempty"`
+	Mounts       []Mount `json:"mounts,omitempty"` // from the OCI spec
+}
+
+// IDMap is one range of a user namespace's map: where the ids inside are on the
+// node.
+type IDMap struct {
+	Inside  uint32 `json:"inside"`
+	Outside uint32 `json:"outside"`
+	Size    uint32 `json:"size"`
 }
 
 // Mount is one mount of the OCI spec, as far as advice to a person needs it.

@@ -96,12 +96,28 @@ func TestPIDNamespace(t *testing.T) {
 }
 
 func TestUserNamespace(t *testing.T) {
-	s, err := decodeSpec([]byte(`{"linux":{"namespaces":[{"type":"user","path":"/proc/7/ns/user"}]}}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !s.container("id", "", metadata{}, podSandbox{}).UserNS {
-		t.Error("a user namespace is not seen")
+	const maps = `"uidMappings":[{"containerID":0,"hostID":65536,"size":1000},{"containerID":1000,"hostID":0,"size":1}],
+		"gidMappings":[{"containerID":0,"hostID":131072,"size":65536}]`
+	for _, tt := range []struct {
+		about, data string
+		want        daemonset.Container
+	}{
+		{"its own", `{"linux":{"namespaces":[{"type":"user","path":"/proc/7/ns/user"}],` + maps + `}}`, daemonset.Container{
+			UserNS: true,
+			UIDMap: []daemonset.IDMap{{Inside: 0, Outside: 65536, Size: 1000}, {Inside: 1000, Outside: 0, Size: 1}},
+			GIDMap: []daemonset.IDMap{{Inside: 0, Outside: 131072, Size: 65536}},
+		}},
+		{"the node's", `{"linux":{"namespaces":[{"type":"pid"}],` + maps + `}}`, daemonset.Container{}},
+	} {
+		s, err := decodeSpec([]byte(tt.data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := s.container("id", "", metadata{}, podSandbox{})
+		got := daemonset.Container{UserNS: c.UserNS, UIDMap: c.UIDMap, GIDMap: c.GIDMap}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.about, diff)
+		}
 	}
 }
 

@@ -120,6 +120,23 @@ func testNamespaces(t *testing.T, node *testenv.Node, client *Client) {
 	}
 }
 
+// A pod with hostUsers: false. Containerd 1.6 has none.
+func TestListUserNamespace(t *testing.T) {
+	node := testenv.NewNode(t, testenv.V2)
+	pod := runPod(t, node, testenv.PodConfig{
+		Name: "users", UserNS: true, Containers: []testenv.ContainerConfig{{Name: "c", Command: sleep}},
+	})
+	defer remove(t, pod)
+	got := list(t, dial(t, node))["default/users/c"]
+	want := []daemonset.IDMap{{Inside: 0, Outside: testenv.UserNSBase, Size: 65536}}
+	if diff := cmp.Diff(want, got.UIDMap); diff != "" || !got.UserNS {
+		t.Errorf("user namespace %t, users (-want +got):\n%s", got.UserNS, diff)
+	}
+	if diff := cmp.Diff(want, got.GIDMap); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
+	}
+}
+
 func testOnlyRunning(t *testing.T, node *testenv.Node, client *Client) {
 	pod := runPod(t, node, testenv.PodConfig{Name: "p", Containers: []testenv.ContainerConfig{
 		{Name: "runs", Command: sleep}, {Name: "ended", Command: sleep}, {Name: "restarted", Command: sleep},

@@ -28,18 +28,23 @@ func eachVersion(t *testing.T, test func(*testing.T, *testenv.Node, *Client)) {
 	for _, version := range []testenv.Version{testenv.Debian, testenv.V2} {
 		t.Run(string(version), func(t *testing.T) {
 			node := testenv.NewNode(t, version)
-			client, err := Dial("unix://"+node.Socket(), "k8s.io")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := client.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			test(t, node, client)
+			test(t, node, dial(t, node))
 		})
 	}
+}
+
+func dial(t *testing.T, node *testenv.Node) *Client {
+	t.Helper()
+	client, err := Dial("unix://"+node.Socket(), "k8s.io")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return client
 }
 
 func runPod(t *testing.T, node *testenv.Node, config testenv.PodConfig) *testenv.Pod {

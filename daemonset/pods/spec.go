@@ -28,7 +28,9 @@ type spec struct {
 	Hostname string        `json:"hostname"`
 	Mounts   []specs.Mount `json:"mounts"`
 	Linux    struct {
-		Namespaces []specs.LinuxNamespace `json:"namespaces"`
+		Namespaces  []specs.LinuxNamespace `json:"namespaces"`
+		UIDMappings []specs.LinuxIDMapping `json:"uidMappings"`
+		GIDMappings []specs.LinuxIDMapping `json:"gidMappings"`
 	} `json:"linux"`
 }
 
@@ -65,6 +67,14 @@ func (s spec) mounts() []daemonset.Mount {
 	return mounts
 }
 
+func idMap(mappings []specs.LinuxIDMapping) []daemonset.IDMap {
+	var ranges []daemonset.IDMap
+	for _, m := range mappings {
+		ranges = append(ranges, daemonset.IDMap{Inside: m.ContainerID, Outside: m.HostID, Size: m.Size})
+	}
+	return ranges
+}
+
 // readOnly reads mount options as mount(8) does: the last one counts.
 func readOnly(options []string) (ro bool) {
 	for _, option := range options {
@@ -97,6 +107,9 @@ func (s spec) container(id, runtime string, m metadata, box podSandbox) daemonse
 		HostPID:      !ownPID || m.hostPID() || pidPath != "" && box.hostPID,
 		UserNS:       userNS,
 		Mounts:       s.mounts(),
+	}
+	if userNS {
+		c.UIDMap, c.GIDMap = idMap(s.Linux.UIDMappings), idMap(s.Linux.GIDMappings)
 	}
 	c.SharedPID = pidPath != "" && !c.HostPID
 	if c.Hostname == "" {
