@@ -7,11 +7,12 @@ import (
 	"io/fs"
 )
 
-// File is one rendered file, as it has to stand in a container.
+// File is one file, as it has to stand in a container.
 type File struct {
-	Resource string // the template resource that made it, its path below conf.d
+	Resource string // the template resource that made it, its path below conf.d; empty for what was there before
 	Path     string // absolute, as the container sees it
 	Data     []byte
+	Absent   bool // there has to be none; the rest but Path counts for nothing
 
 	// Mode, UID and GID are set where the resource says so. Nil means: the
 	// existing file's, else 0644 and the container's user.
@@ -23,8 +24,8 @@ type File struct {
 }
 
 // Digest is the identity of a set of files: equal digests mean that nothing
-// has to change inside. It covers paths, contents, and what the resources fix
-// of mode and owner, in the order given.
+// has to change inside. It covers paths, contents, and what is fixed of mode
+// and owner, in the order given.
 func Digest(files []File) string {
 	h := sha256.New()
 	field := func(b []byte) {
@@ -44,6 +45,7 @@ func Digest(files []File) string {
 		number(f.Mode != nil, uint32(value(f.Mode)))
 		number(f.UID != nil, value(f.UID))
 		number(f.GID != nil, value(f.GID))
+		number(f.Absent, 0)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

@@ -173,7 +173,7 @@ func (v *view) status(store *state.Store, t daemonset.Target) (daemonset.Status,
 	recorded, err := store.Load(t.Container.ID)
 	switch {
 	case err == nil && recorded.Profile == t.Profile:
-		return recorded, nil
+		return recorded.Status, nil
 	case err != nil && !errors.Is(err, state.ErrNotFound):
 		return s, err
 	}

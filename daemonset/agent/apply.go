@@ -11,9 +11,7 @@ import (
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/daemonset/template"
-	"github.com/podreload/podreload/daemonset/verify"
 	"github.com/podreload/podreload/nsenter"
-	"github.com/podreload/podreload/shim"
 )
 
 // Applier carries out single applies. It has no goroutines and no memory: what
@@ -46,13 +44,16 @@ type Outcome struct {
 	Unchanged bool // the files were in place and no reload was owed: nothing was done
 }
 
-// Apply makes one pass: render, cross, signal, prove. The error is nil only if
-// the target is Live or Applied afterwards; it is then also in the Status, with
-// the state that it means. The status is saved before Apply returns.
+// Apply makes one pass: render, check, cross, signal, prove. The error is nil
+// only if the target is Live or Applied afterwards (or Stale: in place, of an
+// older revision than etcd may have); it is also in the Status, with the state
+// that it means. The status is saved before Apply returns.
 //
-// A reload that is begun is owed until it is proved: the record says so before
-// the first file changes, and the next Apply, of this or any later process,
-// signals again though the files are equal.
+// An apply is a transaction. The record says what is begun before the first file
+// changes, and how to finish or undo it: the next Apply, of this or any later
+// process, does one of the two, and signals again though the files are equal,
+// until a reload is proved. When it shows not to have taken, the previous files
+// come back, are signalled and proved in turn.
 func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 	if job.Target.State != "" {
 		err := failed(job.Target.State, errors.New(job.Target.Reason))
@@ -68,16 +69,18 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 		return Outcome{}, err
 	}
 
-	status := a.record(job.Target)
-	before := status
-	unchanged, err := a.pass(ctx, job, &status)
-	conclude(&status, job, err)
-	if !unchanged || before.State != status.State || before.Reason != status.Reason || before.Revision != status.Revision {
-		if saveErr := a.Store.Save(status); saveErr != nil {
+	rec := a.record(job.Target)
+	before := rec.Status
+	unchanged, err := a.pass(ctx, job, &rec)
+	conclude(&rec.Status, job, err)
+	if !unchanged || before.State != rec.State || before.Reason != rec.Reason || before.Revision != rec.Revision {
+		if saveErr := a.Store.Save(rec); saveErr != nil {
 			err = errors.Join(err, fmt.Errorf("keep the record of %s: %w", job.Target.Container, saveErr))
+		} else {
+			a.Store.Tidy(rec)
 		}
 	}
-	return Outcome{Status: status, Unchanged: unchanged && err == nil}, err
+	return Outcome{Status: rec.Status, Unchanged: unchanged && err == nil}, err
 }
 
 // conclude writes what a pass came to into the status.
@@ -93,13 +96,13 @@ func conclude(status *daemonset.Status, job Job, err error) {
 		return
 	case job.Away != nil:
 		status.State = daemonset.Stale
-		status.Reason = fmt.Sprintf("the files of revision %d are in place: %v", job.Snapshot.Revision(), job.Away)
+		status.Reason = fmt.Sprintf("the files of revision %d are in place: %v", status.Revision, job.Away)
 	case job.Profile.Process != "":
 		status.State, status.Reason = daemonset.Live, ""
 	default:
 		status.State, status.Reason = daemonset.Applied, ""
 	}
-	status.Failures, status.Revision = 0, job.Snapshot.Revision()
+	status.Failures = 0
 }
 
 func (a *Applier) lock(ctx context.Context, id string) (func(), error) {
@@ -115,12 +118,12 @@ func (a *Applier) lock(ctx context.Context, id string) (func(), error) {
 // record reads what is known of the target. A container that is seen for the
 // first time, or under another profile, or whose record makes no sense, owes a
 // reload: files that happen to be in place do not show what its server has read.
-func (a *Applier) record(t daemonset.Target) daemonset.Status {
-	status, err := a.Store.Load(t.Container.ID)
-	if err != nil || status.Profile != t.Profile {
-		return newStatus(t)
+func (a *Applier) record(t daemonset.Target) state.Record {
+	rec, err := a.Store.Load(t.Container.ID)
+	if err != nil || rec.Profile != t.Profile {
+		return state.Record{Status: newStatus(t)}
 	}
-	return status
+	return rec
 }
 
 func newStatus(t daemonset.Target) daemonset.Status {
@@ -134,152 +137,4 @@ func newStatus(t daemonset.Target) daemonset.Status {
 		Reason:      t.Reason,
 		Owed:        true,
 	}
-}
-
-// pass does the work of Apply on a loaded status. It answers whether nothing
-// had to be done.
-func (a *Applier) pass(ctx context.Context, job Job, status *daemonset.Status) (unchanged bool, err error) {
-	if err := supported(job); err != nil {
-		return false, err
-	}
-	if job.Snapshot == nil {
-		return false, failed(daemonset.Waiting, fmt.Errorf("nothing to apply yet: %w", job.Away))
-	}
-	files, err := job.Profile.Render(job.Snapshot, template.FactsOf(job.Target.Container))
-	if err != nil {
-		return false, failed(daemonset.Failed, err)
-	}
-	digest := daemonset.Digest(files)
-	if digest == status.Digest && !status.Owed && !job.Look {
-		return true, nil
-	}
-
-	c, err := enter(ctx, job)
-	if err != nil {
-		return false, err
-	}
-	defer c.Close()
-	if c.successor(status.Process) {
-		status.Owed = true // another server than the one that was proved
-	}
-	if digest == status.Digest && !status.Owed {
-		inside, err := a.cross(ctx, c, request(shim.Compare, files, job.Target.Container))
-		if err != nil {
-			return false, err
-		}
-		if !inside.Changed() {
-			return true, nil
-		}
-	}
-	return false, a.change(ctx, job, c, files, status)
-}
-
-// change is the part of a pass that leaves traces: from the first file on, the
-// reload is owed.
-func (a *Applier) change(ctx context.Context, job Job, c *crossing, files []daemonset.File, status *daemonset.Status) error {
-	req := request(shim.Apply, files, job.Target.Container)
-	if c.server != nil {
-		req.Signal, req.Always = int(c.signal), status.Owed
-	}
-	owed := status.Owed
-	status.Owed = true
-	if err := a.Store.Save(*status); err != nil {
-		return failed(daemonset.Failed, fmt.Errorf("note the owed reload: %w", err))
-	}
-	done, err := a.turn(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	// What is proved must have been seen before the signal, but no longer ago
-	// than needs be.
-	proof, err := c.before()
-	if err != nil {
-		return err
-	}
-	if proof != nil {
-		defer proof.Close()
-	}
-	result, err := a.carry(ctx, c, req)
-	done()
-	if err != nil {
-		return err
-	}
-	status.Digest = daemonset.Digest(files)
-	status.Files = fileStatus(files, result)
-	switch {
-	case c.waiting != nil:
-		return failed(daemonset.Waiting, fmt.Errorf("the files are in place, the reload waits: %w", c.waiting))
-	case result.Signalled && proof != nil:
-		if err := a.prove(ctx, proof); err != nil {
-			return err
-		}
-		status.Reloads++
-		status.Reloaded = time.Now()
-	case !result.Signalled && (owed || result.Changed()) && c.server != nil:
-		return failed(daemonset.Failed, fmt.Errorf("%w: the shim did not signal process %d", ErrNotVerified, c.server.Pid()))
-	}
-	status.Process = c.process()
-	status.Owed = false
-	return nil
-}
-
-func (a *Applier) prove(ctx context.Context, proof *verify.Proof) error {
-	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
-	defer cancel()
-	if err := proof.Wait(ctx); err != nil {
-		return failed(daemonset.Failed, fmt.Errorf("%w: %w", ErrNotVerified, err))
-	}
-	return nil
-}
-
-// maxCrossings is how many crossings are under way at once. It is less than
-// nsenter has room for, so that shims which were given up on and hang in the
-// kernel still are no hindrance.
-const maxCrossings = 24
-
-// turn waits until a crossing may begin. That is not part of any deadline:
-// containers that hang must not use up the time of those behind them, which is
-// bounded by theirs. The result may be called twice.
-func (a *Applier) turn(ctx context.Context) (done func(), err error) {
-	a.once.Do(func() { a.turns = make(chan struct{}, maxCrossings) })
-	select {
-	case a.turns <- struct{}{}:
-		return sync.OnceFunc(func() { <-a.turns }), nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("wait for other crossings: %w", ctx.Err())
-	}
-}
-
-// cross carries one request in and its result out, when it is its turn.
-func (a *Applier) cross(ctx context.Context, c *crossing, req shim.Request) (shim.Result, error) {
-	done, err := a.turn(ctx)
-	if err != nil {
-		return shim.Result{}, err
-	}
-	defer done()
-	return a.carry(ctx, c, req)
-}
-
-func (a *Applier) carry(ctx context.Context, c *crossing, req shim.Request) (shim.Result, error) {
-	// A crossing that has begun is finished: it takes milliseconds, and a
-	// stop half way would only be work for the next start.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Timeout)
-	defer cancel()
-	body, err := req.Encode()
-	if err != nil {
-		return shim.Result{}, failed(daemonset.Invalid, err)
-	}
-	reply, err := a.Shim.Cross(ctx, c.init, c.server, body)
-	if err != nil {
-		return shim.Result{}, failed(crossingState(err), err)
-	}
-	result, err := shim.DecodeResult(reply)
-	if err != nil {
-		return shim.Result{}, failed(daemonset.Failed, err)
-	}
-	if result.Error != nil {
-		return result, failed(insideState(result.Error), result.Error)
-	}
-	return result, nil
 }

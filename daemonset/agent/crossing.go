@@ -206,7 +206,7 @@ func hostVisible(runtime string) bool {
 func request(op shim.Op, files []daemonset.File, c daemonset.Container) shim.Request {
 	req := shim.Request{Op: op, UID: c.UID, GID: c.GID}
 	for _, f := range files {
-		file := shim.File{Path: f.Path, Data: f.Data, UID: f.UID, GID: f.GID, Mkdir: f.Mkdir}
+		file := shim.File{Path: f.Path, Data: f.Data, Absent: f.Absent, UID: f.UID, GID: f.GID, Mkdir: f.Mkdir}
 		if f.Mode != nil {
 			mode := uint32(*f.Mode)
 			file.Mode = &mode

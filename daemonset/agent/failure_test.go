@@ -11,42 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podreload/podreload/daemonset"
-	"github.com/podreload/podreload/daemonset/agent"
 	"github.com/podreload/podreload/testenv"
 )
-
-// TestBadConfiguration: nginx refuses what it is given and keeps what it has.
-func TestBadConfiguration(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
-	p := r.pod(testenv.PodConfig{})
-	c := p.Container("nginx")
-	r.start()
-	r.live(c, r.put("good"))
-	before := nginxOf(t, c)
-	const bad = `"; no_such_directive "`
-	r.put(bad)
-	s := r.in(c, daemonset.Failed, "kept its old configuration")
-	if !s.Owed || s.RetryAt.IsZero() {
-		t.Errorf("status %+v, want a reload that is owed and tried again", s)
-	}
-	r.await(c, "it is tried again", func(s daemonset.Status) bool { return s.Failures > 1 })
-	wantUntouched(t, c, before)
-	serves(t, p, "good")
-	if n := len(r.said.lines("level=warning", "kept its old configuration")); n != 1 {
-		t.Errorf("the log says it %d times, want once for all tries", n)
-	}
-
-	outcome, err := r.applier.Apply(t.Context(), r.manual(c))
-	if !errors.Is(err, agent.ErrNotVerified) || outcome.Status.State != daemonset.Failed {
-		t.Errorf("apply: %v, state %s; want %v and Failed", err, outcome.Status.State, agent.ErrNotVerified)
-	}
-	s = r.live(c, r.put("good again"))
-	serves(t, p, "good again")
-	if s.Failures != 0 || s.Reason != "" || !s.RetryAt.IsZero() {
-		t.Errorf("status %+v still tells of failures", s)
-	}
-}
 
 // TestRenderFails: the files stay, and when the value is good again as it was,
 // that costs no reload.

@@ -176,8 +176,9 @@ func (r *rig) pod(cfg testenv.PodConfig) *testenv.Pod {
 func (r *rig) await(c *testenv.Container, what string, ok func(daemonset.Status) bool) daemonset.Status {
 	r.t.Helper()
 	var s daemonset.Status
-	eventually(r.t, what, func() (err error) {
-		if s, err = r.applier.Store.Load(c.ID); err == nil && !ok(s) {
+	eventually(r.t, what, func() error {
+		rec, err := r.applier.Store.Load(c.ID)
+		if s = rec.Status; err == nil && !ok(s) {
 			err = fmt.Errorf("the target is %+v", s)
 		}
 		return err

@@ -49,7 +49,7 @@ func child(role, dir string) error {
 		_, err = s.Daemon("/run/containerd.sock")
 	case "save":
 		for i := 0; err == nil; i++ {
-			status := daemonset.Status{ContainerID: "c1", Reason: strings.Repeat("x", i%(64<<10))}
+			status := Record{Status: daemonset.Status{ContainerID: "c1", Reason: strings.Repeat("x", i%(64<<10))}}
 			if err = s.Save(status); i == 0 {
 				fmt.Println("saved")
 			}

@@ -14,47 +14,72 @@ import (
 // maxStatus bounds a record, in bytes.
 const maxStatus = 1 << 20
 
+// Record is everything kept of one target: how it stands, and what another
+// process needs to finish or undo an apply that was cut off.
+type Record struct {
+	daemonset.Status
+
+	// Good are the files that the server was last proved to run with or, before
+	// the first apply, what was there: the way back.
+	Good []Saved `json:"good,omitempty"`
+
+	// Next is the apply that is under way: saved before the first file changes,
+	// nil once it is proved or undone.
+	Next *Change `json:"next,omitempty"`
+
+	// Rejected is the digest of files with which a reload did not take. They are
+	// not tried again in this container.
+	Rejected string `json:"rejected,omitempty"`
+	Why      string `json:"why,omitempty"` // what the server did with them
+}
+
+// Change is a set of files at one revision.
+type Change struct {
+	Revision int64   `json:"revision"`
+	Files    []Saved `json:"files"`
+}
+
 // Load reads the record of a container; ErrNotFound if there is none, and
 // ErrDamaged or ErrNewer if it makes no sense.
-func (s *Store) Load(id string) (daemonset.Status, error) {
+func (s *Store) Load(id string) (Record, error) {
 	if err := checkID(id); err != nil {
-		return daemonset.Status{}, err
+		return Record{}, err
 	}
 	name := "targets/" + id + ".json"
 	f, err := s.root.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return daemonset.Status{}, fmt.Errorf("container %s: %w", daemonset.ShortID(id), ErrNotFound)
+		return Record{}, fmt.Errorf("container %s: %w", daemonset.ShortID(id), ErrNotFound)
 	}
 	if err != nil {
-		return daemonset.Status{}, fmt.Errorf("state: %w", err)
+		return Record{}, fmt.Errorf("state: %w", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxStatus+1))
 	if err != nil {
-		return daemonset.Status{}, fmt.Errorf("state: %w", err)
+		return Record{}, fmt.Errorf("state: %w", err)
 	}
-	status, err := decode(text)
-	if err == nil && status.ContainerID != id {
-		err = fmt.Errorf("it is of container %q: %w", status.ContainerID, ErrDamaged)
+	record, err := decode(text)
+	if err == nil && record.ContainerID != id {
+		err = fmt.Errorf("it is of container %q: %w", record.ContainerID, ErrDamaged)
 	}
 	if err != nil {
-		return daemonset.Status{}, fmt.Errorf("%s/%s: %w", s.dir, name, err)
+		return Record{}, fmt.Errorf("%s/%s: %w", s.dir, name, err)
 	}
-	return status, nil
+	return record, nil
 }
 
 // Save replaces the record of a container, whole or not at all. The caller
 // holds the container's lock.
-func (s *Store) Save(status daemonset.Status) error {
-	if err := checkID(status.ContainerID); err != nil {
+func (s *Store) Save(record Record) error {
+	if err := checkID(record.ContainerID); err != nil {
 		return err
 	}
-	text, err := encode(status)
+	text, err := encode(record)
 	if err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
-	name := "targets/" + status.ContainerID + ".json"
-	staged := "targets/." + status.ContainerID // the lock's holder is its only writer
+	name := "targets/" + record.ContainerID + ".json"
+	staged := "targets/." + record.ContainerID // the lock's holder is its only writer
 	// Not synced: a power loss ends the containers too, so nothing is lost then.
 	if err := s.root.WriteFile(staged, text, 0o600); err != nil {
 		return fmt.Errorf("state: write below %s: %w", s.dir, err)
@@ -67,7 +92,7 @@ func (s *Store) Save(status daemonset.Status) error {
 
 // List reads all records. One that makes no sense does not hide the others: it
 // is in the error, the others in the result.
-func (s *Store) List() ([]daemonset.Status, error) {
+func (s *Store) List() ([]Record, error) {
 	dir, err := s.root.Open("targets")
 	if err != nil {
 		return nil, fmt.Errorf("state: %w", err)
@@ -77,16 +102,16 @@ func (s *Store) List() ([]daemonset.Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state: %w", err)
 	}
-	var out []daemonset.Status
+	var out []Record
 	var errs []error
 	for _, name := range names {
 		id, ok := strings.CutSuffix(name, ".json")
 		if !ok || strings.HasPrefix(name, ".") {
 			continue
 		}
-		switch status, err := s.Load(id); {
+		switch record, err := s.Load(id); {
 		case err == nil:
-			out = append(out, status)
+			out = append(out, record)
 		case !errors.Is(err, ErrNotFound): // removed meanwhile
 			errs = append(errs, err)
 		}
@@ -103,7 +128,8 @@ func (s *Store) Remove(id string) error {
 		return err
 	}
 	defer release(lock)
-	for _, name := range []string{"targets/" + id + ".json", "targets/." + id, "locks/" + id} {
+	s.tidy(id, nil)
+	for _, name := range []string{"targets/" + id + ".json", "targets/." + id, "files/" + id, "locks/" + id} {
 		if err := s.root.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("state: %w", err)
 		}

@@ -36,7 +36,7 @@ func Open(dir string) (*Store, error) {
 		root.Close()
 		return nil, err
 	}
-	for _, sub := range []string{"locks", "targets"} {
+	for _, sub := range []string{"locks", "targets", "files", "contents"} {
 		if err := root.Mkdir(sub, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 			root.Close()
 			return nil, fmt.Errorf("state: %w", err)

@@ -2,6 +2,7 @@ package state
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,18 +24,23 @@ func open(t testing.TB, dir string) *Store {
 	return s
 }
 
-func example(id string) daemonset.Status {
-	return daemonset.Status{
+func example(id string) Record {
+	mode, uid := fs.FileMode(0o640), uint32(101)
+	return Record{Status: daemonset.Status{
 		ContainerID: id, Name: "nginx", Pod: "web-0", Namespace: "prod", Profile: "web",
 		State: daemonset.Live, Revision: 7, Digest: "d", Reloads: 2, Owed: true,
 		Reloaded: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
 		Updated:  time.Date(2026, 1, 2, 3, 4, 5, 7, time.UTC),
 		Files:    []daemonset.FileStatus{{Path: "/etc/nginx/conf.d/a.conf", Bytes: 3, Changed: true}},
 		Process:  &daemonset.Process{Pid: 10, NSPid: 1, StartTime: 99, Exe: "/usr/sbin/nginx"},
+	},
+		Good:     []Saved{{Path: "/etc/nginx/conf.d/a.conf", Content: "c", Mode: &mode, UID: &uid, GID: &uid}, {Path: "/b", Absent: true}},
+		Next:     &Change{Revision: 8, Files: []Saved{{Resource: "a.toml", Path: "/etc/nginx/conf.d/a.conf", Content: "d", Mkdir: true}}},
+		Rejected: "r", Why: "because",
 	}
 }
 
-func save(t *testing.T, s *Store, status daemonset.Status) {
+func save(t *testing.T, s *Store, status Record) {
 	t.Helper()
 	if err := s.Save(status); err != nil {
 		t.Fatal(err)
@@ -47,7 +53,7 @@ func TestSaveLoad(t *testing.T) {
 	if _, err := s.Load("c1"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
 	}
-	save(t, s, daemonset.Status{ContainerID: "c1", State: daemonset.Failed})
+	save(t, s, Record{Status: daemonset.Status{ContainerID: "c1", State: daemonset.Failed}})
 	save(t, s, example("c1"))
 	save(t, s, example("c2"))
 
@@ -64,8 +70,8 @@ func TestSaveLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slices.SortFunc(list, func(a, b daemonset.Status) int { return strings.Compare(a.ContainerID, b.ContainerID) })
-	if diff := cmp.Diff([]daemonset.Status{example("c1"), example("c2")}, list); diff != "" {
+	slices.SortFunc(list, func(a, b Record) int { return strings.Compare(a.ContainerID, b.ContainerID) })
+	if diff := cmp.Diff([]Record{example("c1"), example("c2")}, list); diff != "" {
 		t.Errorf("list (-want +got):\n%s", diff)
 	}
 
@@ -150,7 +156,7 @@ func TestBadFiles(t *testing.T) {
 		{"no version", `{"containerID":"bad"}`, ErrDamaged},
 		{"another's", `{"version":1,"containerID":"good"}`, ErrDamaged},
 		{"too long", strings.Repeat(" ", maxStatus) + `{"version":1}`, ErrDamaged},
-		{"newer", `{"version":2,"containerID":"bad","colour":"red"}`, ErrNewer},
+		{"newer", `{"version":3,"containerID":"bad","colour":"red"}`, ErrNewer},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -181,7 +187,7 @@ func TestBadFiles(t *testing.T) {
 
 func TestSaveTooLarge(t *testing.T) {
 	s := open(t, t.TempDir())
-	if err := s.Save(daemonset.Status{ContainerID: "c1", Reason: strings.Repeat("x", maxStatus)}); err == nil {
+	if err := s.Save(Record{Status: daemonset.Status{ContainerID: "c1", Reason: strings.Repeat("x", maxStatus)}}); err == nil {
 		t.Error("saved what could not be loaded")
 	}
 }
@@ -191,7 +197,7 @@ func TestCheckID(t *testing.T) {
 	for _, id := range []string{"", ".", "..", ".hidden", "a/b", "../a", "a b", "a\n", "é", "a\x00", strings.Repeat("a", 129)} {
 		_, loadErr := s.Load(id)
 		_, lockErr := s.Lock(t.Context(), id)
-		saveErr, removeErr := s.Save(daemonset.Status{ContainerID: id}), s.Remove(id)
+		saveErr, removeErr := s.Save(Record{Status: daemonset.Status{ContainerID: id}}), s.Remove(id)
 		for _, err := range []error{loadErr, lockErr, saveErr, removeErr} {
 			if err == nil || !strings.Contains(err.Error(), "container id") {
 				t.Errorf("id %q: got %v, want it refused", id, err)
@@ -199,7 +205,7 @@ func TestCheckID(t *testing.T) {
 		}
 	}
 	for _, id := range []string{"a", "A-z_0.9", strings.Repeat("a", 128)} {
-		if err := s.Save(daemonset.Status{ContainerID: id}); err != nil {
+		if err := s.Save(Record{Status: daemonset.Status{ContainerID: id}}); err != nil {
 			t.Errorf("id %q: %v", id, err)
 		}
 	}
@@ -211,7 +217,7 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(whole)
-	f.Add([]byte(`{"version":2}`))
+	f.Add([]byte(`{"version":3}`))
 	f.Add([]byte(`{"version":1,"updated":"0001-01-01T00:00:00Z","process":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		status, err := decode(data)

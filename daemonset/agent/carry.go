@@ -1,0 +1,61 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/shim"
+)
+
+// maxCrossings is how many crossings are under way at once. It is less than
+// nsenter has room for, so that shims which were given up on and hang in the
+// kernel still are no hindrance.
+const maxCrossings = 24
+
+// turn waits until a crossing may begin. That is not part of any deadline:
+// containers that hang must not use up the time of those behind them, which is
+// bounded by theirs. The result may be called twice.
+func (a *Applier) turn(ctx context.Context) (done func(), err error) {
+	a.once.Do(func() { a.turns = make(chan struct{}, maxCrossings) })
+	select {
+	case a.turns <- struct{}{}:
+		return sync.OnceFunc(func() { <-a.turns }), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for other crossings: %w", ctx.Err())
+	}
+}
+
+// cross carries one request in and its result out, when it is its turn.
+func (a *Applier) cross(ctx context.Context, c *crossing, req shim.Request) (shim.Result, error) {
+	done, err := a.turn(ctx)
+	if err != nil {
+		return shim.Result{}, err
+	}
+	defer done()
+	return a.carry(ctx, c, req)
+}
+
+func (a *Applier) carry(ctx context.Context, c *crossing, req shim.Request) (shim.Result, error) {
+	// A crossing that has begun is finished: it takes milliseconds, and a
+	// stop half way would only be work for the next start.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.Timeout)
+	defer cancel()
+	body, err := req.Encode()
+	if err != nil {
+		return shim.Result{}, failed(daemonset.Invalid, err)
+	}
+	reply, err := a.Shim.Cross(ctx, c.init, c.server, body)
+	if err != nil {
+		return shim.Result{}, failed(crossingState(err), err)
+	}
+	result, err := shim.DecodeResult(reply)
+	if err != nil {
+		return shim.Result{}, failed(daemonset.Failed, err)
+	}
+	if result.Error != nil {
+		return result, failed(insideState(result.Error), result.Error)
+	}
+	return result, nil
+}

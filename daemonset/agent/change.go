@@ -1,0 +1,163 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/daemonset/verify"
+	"github.com/podreload/podreload/shim"
+)
+
+// change is the part of a pass that leaves traces: try, place and prove, and back
+// again where that fails.
+func (a *Applier) change(ctx context.Context, job Job, c *crossing, want goal, rec *state.Record) error {
+	if want.back {
+		return a.place(ctx, job, c, want, rec)
+	}
+	if err := a.try(ctx, job, c, want, rec); err != nil {
+		if rec.Next != nil { // of an apply that was cut off: it may stand half
+			err = errors.Join(err, a.restore(ctx, job, rec))
+		}
+		return err
+	}
+	if err := a.remember(ctx, job, c, want, rec); err != nil {
+		return err
+	}
+	err := a.place(ctx, job, c, want, rec)
+	if !errors.Is(err, ErrNotVerified) {
+		return err
+	}
+	return a.reject(ctx, job, want, rec, err)
+}
+
+// remember sees to it that there is a way back before anything changes: what the
+// files are now of which none is known that a server was proved with.
+func (a *Applier) remember(ctx context.Context, job Job, c *crossing, want goal, rec *state.Record) error {
+	var unknown []daemonset.File
+	for _, f := range want.files {
+		if !slices.ContainsFunc(rec.Good, func(good state.Saved) bool { return good.Path == f.Path }) {
+			unknown = append(unknown, f)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	result, err := a.cross(ctx, c, request(shim.Read, unknown, job.Target.Container))
+	if err != nil {
+		return err
+	}
+	var before []daemonset.File
+	for i, r := range result.Files {
+		f := daemonset.File{Path: r.Path, Data: r.Data, Absent: r.Before == nil, Sensitive: unknown[i].Sensitive}
+		if r.Before != nil {
+			f.Mode, f.UID, f.GID = attributes(*r.Before)
+		}
+		before = append(before, f)
+	}
+	saved, err := a.Store.Keep(rec.ContainerID, before)
+	if err != nil {
+		return failed(daemonset.Failed, err)
+	}
+	rec.Good = append(rec.Good, saved...)
+	return nil
+}
+
+func attributes(a shim.Attributes) (mode *fs.FileMode, uid, gid *uint32) {
+	m := fs.FileMode(a.Mode)
+	return &m, &a.UID, &a.GID
+}
+
+// place puts the files in their places, signals and proves. From its first
+// step until the proof the record says what is under way. The error wraps
+// ErrNotVerified where the server was signalled and did not take it.
+func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, rec *state.Record) error {
+	req := request(shim.Apply, want.files, job.Target.Container)
+	if c.server != nil {
+		req.Signal, req.Always = int(c.signal), rec.Owed
+	}
+	owed := rec.Owed
+	if err := a.begin(want, rec); err != nil {
+		return err
+	}
+	done, err := a.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	// What is proved must have been seen before the signal, but no longer ago
+	// than needs be.
+	proof, err := c.before()
+	if err != nil {
+		return err
+	}
+	if proof != nil {
+		defer proof.Close()
+	}
+	result, err := a.carry(ctx, c, req)
+	done()
+	if err != nil {
+		return err
+	}
+	rec.Digest, rec.Files = want.digest, fileStatus(want.files, result)
+	switch {
+	case c.waiting != nil:
+		return failed(daemonset.Waiting, fmt.Errorf("the files are in place, the reload waits: %w", c.waiting))
+	case result.Signalled && proof != nil:
+		if err := a.prove(ctx, proof); err != nil {
+			return err
+		}
+		rec.Reloads++
+		rec.Reloaded = time.Now()
+	case !result.Signalled && (owed || result.Changed()) && c.server != nil:
+		return failed(daemonset.Failed, fmt.Errorf("the shim did not signal process %d", c.server.Pid()))
+	}
+	finish(want, rec, result)
+	rec.Process = c.process()
+	return nil
+}
+
+// begin notes in the record what is about to happen.
+func (a *Applier) begin(want goal, rec *state.Record) error {
+	rec.Owed = true
+	if !want.back {
+		files, err := a.Store.Keep(rec.ContainerID, want.files)
+		if err != nil {
+			return failed(daemonset.Failed, err)
+		}
+		rec.Next = &state.Change{Revision: want.revision, Files: files}
+	}
+	if err := a.Store.Save(*rec); err != nil {
+		return failed(daemonset.Failed, fmt.Errorf("note what is begun: %w", err))
+	}
+	return nil
+}
+
+// finish makes what was just proved the way back of the next apply.
+func finish(want goal, rec *state.Record, result shim.Result) {
+	if !want.back {
+		rec.Good = rec.Next.Files
+		for i, r := range result.Files {
+			if r.After != nil {
+				rec.Good[i].Mode, rec.Good[i].UID, rec.Good[i].GID = attributes(*r.After)
+			}
+		}
+		rec.Rejected, rec.Why = "", ""
+	}
+	rec.Owed, rec.Next = false, nil
+}
+
+func (a *Applier) prove(ctx context.Context, proof *verify.Proof) error {
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	err := proof.Wait(ctx)
+	if err == nil || errors.Is(err, context.Canceled) {
+		return err // cancelled: nothing is known, and the next pass looks again
+	}
+	return failed(daemonset.Failed, fmt.Errorf("%w: %w", ErrNotVerified, err))
+}

@@ -1,0 +1,119 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/daemonset/template"
+	"github.com/podreload/podreload/shim"
+)
+
+// goal is the set of files that a pass brings about.
+type goal struct {
+	files    []daemonset.File
+	digest   string
+	revision int64
+	back     bool // they are the previous ones: what the profile wants did not take
+}
+
+// pass does the work of Apply on a loaded record. It answers whether nothing
+// had to be done.
+func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchanged bool, err error) {
+	if err := supported(job); err != nil {
+		return false, err
+	}
+	want, err := a.goal(job, rec)
+	if err != nil {
+		return false, err
+	}
+	if unchanged, err = a.reach(ctx, job, want, rec); err != nil {
+		return unchanged, err
+	}
+	if want.back {
+		return unchanged, failed(daemonset.RolledBack, fmt.Errorf("%s; the previous files are back and live", rec.Why))
+	}
+	rec.Revision = want.revision
+	return unchanged, nil
+}
+
+// goal decides what is to be in place: what the snapshot makes of the profile,
+// unless that is known not to take. Without a snapshot it is what an apply that
+// was cut off was about, or what is live.
+func (a *Applier) goal(job Job, rec *state.Record) (want goal, err error) {
+	switch {
+	case job.Snapshot != nil:
+		want.revision = job.Snapshot.Revision()
+		want.files, err = job.Profile.Render(job.Snapshot, template.FactsOf(job.Target.Container))
+	case rec.Next != nil:
+		want.revision = rec.Next.Revision
+		want.files, err = a.Store.Recall(rec.ContainerID, rec.Next.Files)
+	case rec.Rejected != "":
+		return a.previous(rec)
+	case rec.Revision > 0:
+		want, err = a.previous(rec)
+		want.digest, want.back = rec.Digest, false
+		return want, err
+	default:
+		return goal{}, failed(daemonset.Waiting, fmt.Errorf("nothing to apply yet: %w", job.Away))
+	}
+	if err != nil {
+		return goal{}, failed(daemonset.Failed, err)
+	}
+	want.digest = daemonset.Digest(want.files)
+	if want.digest != rec.Rejected {
+		return want, nil
+	}
+	previous, err := a.previous(rec)
+	if err != nil || sameContents(previous.files, want.files) {
+		return want, err
+	}
+	return previous, nil
+}
+
+// previous is the way back.
+func (a *Applier) previous(rec *state.Record) (goal, error) {
+	files, err := a.Store.Recall(rec.ContainerID, rec.Good)
+	if err != nil {
+		return goal{}, failed(daemonset.Failed, fmt.Errorf("bring the previous files back: %w", err))
+	}
+	return goal{files: files, digest: daemonset.Digest(files), revision: rec.Revision, back: true}, nil
+}
+
+// sameContents compares what servers read.
+func sameContents(a, b []daemonset.File) bool {
+	byPath := func(a, b daemonset.File) int { return strings.Compare(a.Path, b.Path) }
+	return slices.EqualFunc(slices.SortedFunc(slices.Values(a), byPath), slices.SortedFunc(slices.Values(b), byPath),
+		func(a, b daemonset.File) bool {
+			return a.Path == b.Path && a.Absent == b.Absent && bytes.Equal(a.Data, b.Data)
+		})
+}
+
+// reach looks whether the goal is reached, and changes what is not as wanted.
+func (a *Applier) reach(ctx context.Context, job Job, want goal, rec *state.Record) (unchanged bool, err error) {
+	if want.digest == rec.Digest && !rec.Owed && !job.Look {
+		return true, nil
+	}
+	c, err := enter(ctx, job)
+	if err != nil {
+		return false, err
+	}
+	defer c.Close()
+	if c.successor(rec.Process) {
+		rec.Owed = true // another server than the one that was proved
+	}
+	if want.digest == rec.Digest && !rec.Owed {
+		inside, err := a.cross(ctx, c, request(shim.Compare, want.files, job.Target.Container))
+		if err != nil {
+			return false, err
+		}
+		if !inside.Changed() {
+			return true, nil
+		}
+	}
+	return false, a.change(ctx, job, c, want, rec)
+}
