@@ -1,0 +1,155 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podreload/podreload/nsenter"
+)
+
+// timeout bounds the making of a twin and its command together, from its turn on. It
+// is generous: a server that looks names up waits for a DNS that does not
+// answer, and a pod with little CPU makes the twin as slow as itself.
+const timeout = 30 * time.Second
+
+// Checker makes trials. It is safe for concurrent use.
+type Checker struct {
+	base     string // shared with other processes' Checkers
+	dir      string // this one's own, below base
+	lock     *os.File
+	node     node
+	runtimes ociRuntimes
+	report   func(error)
+	turns    chan struct{} // one taken for each twin under way
+
+	behind sync.WaitGroup // goroutines that outlive a Check
+	ctx    context.Context
+	cancel context.CancelFunc
+	cpu    atomic.Int64 // what this process's children have used, in nanoseconds
+}
+
+// Open opens a folder for twins, which any number of processes may share. The folder
+// is the node's, and made if it is not there. It makes this process a child
+// subreaper. What cannot be cleared away is told to report, which may be nil. The
+// caller closes the Checker.
+func Open(dir string, report func(error)) (*Checker, error) {
+	if !filepath.IsAbs(dir) || strings.ContainsAny(dir, `:,\`) {
+		return nil, fmt.Errorf("open the folder for twins %q: an absolute path without colon, comma and backslash is wanted", dir)
+	}
+	if report == nil {
+		report = func(error) {}
+	}
+	c := &Checker{
+		base: dir, report: report, turns: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
+		runtimes: ociRuntimes{sealed: map[string]sealed{}},
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if err := c.open(); err != nil {
+		c.cancel()
+		return nil, fmt.Errorf("open the folder for twins %s: %w", dir, err)
+	}
+	return c, nil
+}
+
+func (c *Checker) open() error {
+	// A twin's init is an orphan once the runtime that made it has ended: it has to
+	// become our child, or pid 1 would get its exit status.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("become a child subreaper: %w", err)
+	}
+	var err error
+	if c.node, err = openNode(); err != nil {
+		return err
+	}
+	return c.node.do(func() (err error) {
+		if err := os.MkdirAll(c.base, 0o700); err != nil {
+			return err
+		}
+		c.dir, c.lock, err = claim(c.base)
+		return err
+	})
+}
+
+// Close ends the trials under way and waits until all that was made is cleared away, or
+// until a process that cannot be killed has had its time.
+func (c *Checker) Close() error {
+	c.cancel()
+	done := make(chan struct{})
+	go func() {
+		c.behind.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(clearTimeout + reapTimeout):
+		return fmt.Errorf("close the folder for twins %s: processes hang that were killed; what filesystem do they wait for?", c.dir)
+	}
+	c.runtimes.close()
+	err := c.node.do(func() error { return os.Remove(c.dir) })
+	return errors.Join(err, c.lock.Close(), c.node.close())
+}
+
+// try makes one trial: all of its commands.
+func (c *Checker) try(ctx context.Context, t Trial, target *nsenter.Process, b bundle) (Verdict, error) {
+	begun := time.Now()
+	var said []string
+	for _, command := range t.Commands {
+		out, err := c.tryCommand(ctx, t, target, b, command)
+		if err != nil {
+			return Verdict{}, err
+		}
+		if out != "" {
+			said = append(said, out)
+		}
+	}
+	return Verdict{Output: strings.Join(said, "\n"), Took: time.Since(begun)}, nil
+}
+
+// tryCommand makes a twin for one command, when it is its turn. The twin is cleared away
+// behind the answer.
+func (c *Checker) tryCommand(ctx context.Context, t Trial, target *nsenter.Process, b bundle, command Command) (string, error) {
+	select {
+	case c.turns <- struct{}{}:
+	case <-ctx.Done():
+		return "", fmt.Errorf("wait for other checks: %w", ctx.Err())
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, timeout, ErrDeadline)
+	defer cancel()
+	twin, err := c.newTwin(b, target.Pid(), command, size(t))
+	c.behind.Add(1)
+	defer func() {
+		go func() {
+			defer c.behind.Done()
+			defer func() { <-c.turns }()
+			if err := twin.clear(context.WithoutCancel(ctx)); err != nil {
+				c.report(err)
+			}
+		}()
+	}()
+	if err != nil {
+		return "", fmt.Errorf("make a twin: %w", err)
+	}
+	out, err := twin.run(ctx, t, target, command)
+	// The end of the target, or of its pod, looks like any failure of the twin's.
+	if gone := target.Alive(); err != nil && gone != nil {
+		return "", fmt.Errorf("check %s: %w", t.Container, gone)
+	}
+	return out, err
+}
+
+func size(t Trial) (n int64) {
+	for _, f := range t.Files {
+		n += int64(len(f.Data))
+	}
+	return n
+}

@@ -1,0 +1,112 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podreload/podreload/nsenter"
+)
+
+// run takes a twin from its folders to its verdict: what was said, or why not.
+func (t *twin) run(ctx context.Context, trial Trial, target *nsenter.Process, command Command) (string, error) {
+	if err := t.create(ctx); err != nil {
+		return "", t.notMade(ctx, err, trial, command)
+	}
+	// The twin has joined namespaces by the target's pid: whose they are is known only
+	// if it has not ended by now.
+	if err := target.Alive(); err != nil {
+		return "", err
+	}
+	if err := trial.Write(ctx, t.init); err != nil {
+		return "", err
+	}
+	if err := trial.Verify(ctx, t.init); err != nil {
+		return "", err
+	}
+	t.said.forget() // what the runtime had to say is not the command's
+	begun := time.Now()
+	fifo, err := t.start(ctx)
+	if err != nil {
+		return "", fmt.Errorf("start the twin: %w", t.late(ctx, err))
+	}
+	defer fifo.Close()
+	if err := t.init.Wait(ctx); err != nil {
+		return "", t.late(ctx, fmt.Errorf("%s has run for %s: %w", command, time.Since(begun).Round(time.Second), err))
+	}
+	status, err := t.c.reap(t.init.Pid())
+	if err != nil {
+		return "", fmt.Errorf("the exit status of %s is not known: %w", command, err)
+	}
+	t.ended = true
+	said := t.said.finish()
+	if status.Exited() && status.ExitStatus() == 0 {
+		return shown(trial, said), nil
+	}
+	return "", t.judge(trial, command, status, said)
+}
+
+// judge says what it means that a command did not pass.
+func (t *twin) judge(trial Trial, command Command, status unix.WaitStatus, said string) error {
+	exit := status.ExitStatus()
+	if status.Signaled() {
+		exit = 128 + int(status.Signal())
+	}
+	var memory, pids, full bool
+	err := t.c.node.do(func() error {
+		group := findCgroup(t.cgroup)
+		memory, pids = group.outOfMemory(), group.outOfPids()
+		full = t.full()
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case memory:
+		return fmt.Errorf("%w: %s ran out of memory, within the limits of the container and its pod (exit code %d)", ErrKilled, command, exit)
+	case pids:
+		return fmt.Errorf("%w: %s started more processes than the container, or a check (%d), may have", ErrKilled, command, maxPids)
+	case full:
+		return fmt.Errorf("%w: %s changed more than %d MiB of the container's files; a large file that it opens to append to is copied whole",
+			ErrUnsupported, command, overhead>>20)
+	case status.Signaled() && said == "":
+		said = fmt.Sprintf("killed by signal %d (%s)", status.Signal(), status.Signal())
+	}
+	return &Refusal{Command: command, Exit: exit, Output: shown(trial, said)}
+}
+
+// full says whether the twin's tmpfs is.
+func (t *twin) full() bool {
+	var fs unix.Statfs_t
+	return unix.Statfs(t.dir, &fs) == nil && (fs.Bavail == 0 || fs.Ffree == 0)
+}
+
+// notMade says why the runtime could not make the twin.
+func (t *twin) notMade(ctx context.Context, err error, trial Trial, command Command) error {
+	if !errors.Is(err, errExit) {
+		return fmt.Errorf("make a twin: %w", t.late(ctx, err))
+	}
+	said := oneLine(t.said.finish())
+	// The same words in every version of runc: os/exec's, as the twin would have
+	// said them itself if it had got that far.
+	if strings.Contains(said, "exec: ") && (strings.Contains(said, "executable file not found") || strings.Contains(said, "no such file or directory") ||
+		strings.Contains(said, "permission denied")) {
+		return &Refusal{Command: command, Exit: 127, Output: fmt.Sprintf("%s cannot be run in the container: %s", command.Args[0], said)}
+	}
+	return fmt.Errorf("make a twin: %w: %s", err, said)
+}
+
+// late gives an error the reason for which the context ended, if it has.
+func (t *twin) late(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err
+	}
+	if cause := context.Cause(ctx); errors.Is(cause, ErrDeadline) || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w (%s): %w", ErrDeadline, timeout, err)
+	}
+	return ctx.Err()
+}
