@@ -24,8 +24,9 @@ type object map[string]json.RawMessage
 // change is what makes a target's spec a twin's.
 type change struct {
 	args   []string
-	id     string // the last element of its cgroup
-	pid    int    // the target's init, whose namespaces are joined
+	env    []string // takes the place of the target's own of that name
+	id     string   // the last element of its cgroup
+	pid    int      // the target's init, whose namespaces are joined
 	mounts []specs.Mount
 }
 
@@ -49,6 +50,7 @@ func twinSpec(spec []byte, c change) ([]byte, error) {
 		}
 	}
 	var cgroup string
+	var env []string
 	var namespaces []specs.LinuxNamespace
 	var pids specs.LinuxPids
 	for name, to := range map[string]any{"cgroupsPath": &cgroup, "namespaces": &namespaces} {
@@ -57,6 +59,9 @@ func twinSpec(spec []byte, c change) ([]byte, error) {
 		}
 	}
 	if err := resources.get("pids", &pids); err != nil {
+		return nil, err
+	}
+	if err := process.get("env", &env); err != nil {
 		return nil, err
 	}
 	cgroup, err := twinCgroup(cgroup, c.id)
@@ -69,6 +74,7 @@ func twinSpec(spec []byte, c change) ([]byte, error) {
 	}
 
 	process.set("args", c.args)
+	process.set("env", amend(env, c.env))
 	process.set("oomScoreAdj", oomScoreAdj)
 	process.drop("terminal", "consoleSize") // or a socket would have to take the terminal
 	resources.set("pids", pids)
@@ -83,6 +89,15 @@ func twinSpec(spec []byte, c change) ([]byte, error) {
 	top.set("root", object{"path": json.RawMessage(`"rootfs"`), "readonly": readonly(top["root"])})
 	top.drop("hooks", "annotations") // programs that would run on the node
 	return json.Marshal(top)
+}
+
+// amend gives each name one value, since of two it is open which one counts.
+func amend(env, by []string) []string {
+	for _, kv := range by {
+		name, _, _ := strings.Cut(kv, "=")
+		env = slices.DeleteFunc(env, func(have string) bool { return strings.HasPrefix(have, name+"=") })
+	}
+	return append(env, by...)
 }
 
 func (o object) get(name string, to any) error {

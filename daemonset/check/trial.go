@@ -27,7 +27,8 @@ type Trial struct {
 // Command is one check command.
 type Command struct {
 	Args     []string
-	Resource string // the template resource that asked for it; "" for the preset's
+	Env      []string // KEY=value, added to the container's environment: what its server was given beside
+	Resource string   // the template resource that asked for it; "" for the preset's
 }
 
 // String is the command as one would type it, for messages.

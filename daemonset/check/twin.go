@@ -94,7 +94,7 @@ func (t *twin) prepare(b bundle, pid int, command Command, size int64) error {
 		return err
 	}
 	_, _, _, t.systemd = systemdForm(t.cgroup)
-	config, err := twinSpec(b.spec, change{args: command.Args, id: t.id, pid: pid, mounts: mounts})
+	config, err := twinSpec(b.spec, change{args: command.Args, env: command.Env, id: t.id, pid: pid, mounts: mounts})
 	if err != nil {
 		return err
 	}
