@@ -61,7 +61,7 @@ func advice(step, file string, errno unix.Errno) string {
 	case unix.EAGAIN:
 		return ": directories on the path keep being renamed"
 	case unix.EOVERFLOW:
-		return ": the owner has no number in the container's user namespace; containers with one of their own are not supported yet"
+		return ": the filesystem that holds " + dir + " has no number for the owner: it is of another user namespace, or its mount maps no such user"
 	case unix.ENAMETOOLONG:
 		return ": shorten the path"
 	case unix.EMFILE, unix.ENFILE:

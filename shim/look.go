@@ -53,7 +53,8 @@ func (w *work) look(at entry, path string) (existing, error) {
 	if kind := st.Mode & unix.S_IFMT; kind != unix.S_IFREG {
 		return none, refusal("there is " + kinds[kind] + ", not a regular file; remove it, or choose another dest")
 	}
-	return existing{taken: true, fd: fd, size: st.Size, Attributes: Attributes{uint32(st.Mode) & 0o7777, st.Uid, st.Gid}}, nil
+	attributes, err := w.numbered(uint32(st.Mode), st.Uid, st.Gid)
+	return existing{taken: true, fd: fd, size: st.Size, Attributes: attributes}, err
 }
 
 // kinds name the file types that are refused: inode(7).

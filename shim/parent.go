@@ -131,11 +131,14 @@ func (w *work) mkdirAt(e entry) (int, error) {
 	w.keep(fd)
 	var st unix.Stat_t
 	err = unix.Fstat(fd, &st)
-	if err == nil && (st.Uid != uint32(unix.Geteuid()) || !empty(fd)) {
+	if err == nil && (st.Uid != w.fsuid || !empty(fd)) {
 		err = refusal("the directory " + e.name + " was changed while it was made; try again")
 	}
 	if err == nil {
-		err = unix.Fchown(fd, int(w.req.UID), int(w.req.GID))
+		var uid, gid int
+		if uid, gid, err = w.owner(Attributes{UID: w.req.UID, GID: w.req.GID}); err == nil {
+			err = unix.Fchown(fd, uid, gid)
+		}
 	}
 	return fd, err
 }

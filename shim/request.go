@@ -25,7 +25,7 @@ type Request struct {
 
 	// UIDMap and GIDMap are those of the container's user namespace. Every owner
 	// in a request and a result is as the container numbers it; the maps lead
-	// to what the node calls it. Empty: the two number alike.
+	// to what the node calls it. Both empty: the two number alike.
 	UIDMap, GIDMap []IDMap
 
 	// UID and GID own new files and directories whose File sets no owner.

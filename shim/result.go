@@ -52,6 +52,7 @@ func (r Result) Changed() bool {
 // The steps in which a request can fail.
 const (
 	StepDecode = "read the request"
+	StepBecome = "become a user of the container"
 	StepOpen   = "open the parent directory"
 	StepLook   = "look at the existing file"
 	StepStage  = "stage"

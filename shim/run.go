@@ -17,10 +17,15 @@ type Root struct {
 // back if a later one cannot be: after a failure every old file is in its place,
 // unless [Result.Committed] says otherwise. It returns when it is done; a
 // filesystem that hangs hangs it too, so it belongs in a process that can be
-// killed.
+// killed. With maps of a user namespace it changes whom the calling thread
+// creates files as, for good.
 func Run(root Root, req Request, signal func(sig int) error) Result {
 	w := start(root, req)
 	defer w.close()
+	if err := w.become(); err != nil {
+		w.result.Error = failure(StepBecome, "", err)
+		return w.result
+	}
 	for _, f := range req.Files {
 		res, err := w.prepare(f)
 		if err != nil {
@@ -49,6 +54,7 @@ type work struct {
 	root   Root
 	req    Request
 	result Result
+	fsuid  uint32 // whose the files are at first
 
 	dirs   map[string]int // handles of the parents, by path: one for all files in it
 	inodes map[inode]int  // the same, by what they are
@@ -60,7 +66,7 @@ type work struct {
 
 func start(root Root, req Request) *work {
 	return &work{
-		root: root, req: req,
+		root: root, req: req, fsuid: uint32(unix.Geteuid()),
 		dirs: make(map[string]int), inodes: make(map[inode]int), wanted: make(map[entry]bool),
 	}
 }
@@ -106,6 +112,10 @@ func (w *work) prepare(f File) (FileResult, *Error) {
 		return res, nil
 	}
 	want := w.attributes(f, old)
+	uid, gid, err := w.owner(want)
+	if err != nil {
+		return res, failure(StepStage, f.Path, err)
+	}
 	if same, err := w.same(old, f, want); err != nil {
 		return res, failure(StepLook, f.Path, err)
 	} else if res.Changed = !same; w.req.Op == Compare {
@@ -114,13 +124,16 @@ func (w *work) prepare(f File) (FileResult, *Error) {
 		res.After = res.Before
 		return res, nil
 	}
-	s := &staged{entry: at, path: f.Path, index: len(w.result.Files), replaces: old.taken, removes: f.Absent, fd: -1}
+	s := &staged{
+		entry: at, path: f.Path, index: len(w.result.Files), replaces: old.taken, removes: f.Absent,
+		fd: -1, mode: want.Mode, uid: uid, gid: gid,
+	}
 	w.staged = append(w.staged, s)
 	if f.Absent {
 		return res, nil
 	}
 	res.After = &want
-	if err := w.stage(s, f.Data, want, old); err != nil {
+	if err := w.stage(s, f.Data, old); err != nil {
 		return res, failure(StepStage, f.Path, err)
 	}
 	return res, nil

@@ -15,6 +15,8 @@ type staged struct {
 	replaces bool   // the name is in use
 	removes  bool   // the name is to go; else fd is the new file
 	fd       int
+	mode     uint32
+	uid, gid int // as the node numbers them
 
 	named bool // the new file has its hidden name
 	kept  bool // the old file has one, too
@@ -41,7 +43,7 @@ func (e entry) sweep() {
 
 // stage writes the file where no name leads to it. It gets its label, owner and
 // mode here, before anyone can see it.
-func (w *work) stage(s *staged, data []byte, want Attributes, old existing) error {
+func (w *work) stage(s *staged, data []byte, old existing) error {
 	fd, err := unix.Openat(s.dir, ".", unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
 	switch err {
 	case nil:
@@ -69,10 +71,10 @@ func (w *work) stage(s *staged, data []byte, want Attributes, old existing) erro
 		return err
 	}
 	// The mode comes after the owner: chown(2) clears set-id bits.
-	if err := unix.Fchown(fd, int(want.UID), int(want.GID)); err != nil {
+	if err := unix.Fchown(fd, s.uid, s.gid); err != nil {
 		return err
 	}
-	if err := unix.Fchmod(fd, want.Mode); err != nil {
+	if err := unix.Fchmod(fd, s.mode); err != nil {
 		return err
 	}
 	return w.sync(fd)
