@@ -135,6 +135,9 @@ func (w *work) mkdirAt(e entry) (int, error) {
 		err = refusal("the directory " + e.name + " was changed while it was made; try again")
 	}
 	if err == nil {
+		err = w.inheritLabel(e.dir, fd)
+	}
+	if err == nil {
 		var uid, gid int
 		if uid, gid, err = w.owner(Attributes{UID: w.req.UID, GID: w.req.GID}); err == nil {
 			err = unix.Fchown(fd, uid, gid)

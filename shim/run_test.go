@@ -173,22 +173,6 @@ func TestMkdirOwner(t *testing.T) {
 	}
 }
 
-func TestLabelsAreKept(t *testing.T) {
-	c := newContainer(t)
-	c.write("/f", "old", 0o644)
-	if err := unix.Setxattr(c.path("/f"), "user.origin", []byte("here"), 0); err != nil {
-		t.Skip("no extended attributes here:", err)
-	}
-	if res := c.run(Request{Op: Apply, Files: []File{{Path: "/f", Data: []byte("new")}}}); res.Error != nil {
-		t.Fatal(res.Error)
-	}
-	b := make([]byte, 64)
-	n, err := unix.Getxattr(c.path("/f"), "user.origin", b)
-	if err != nil || string(b[:n]) != "here" {
-		t.Errorf("user.origin is %q, %v", b[:max(n, 0)], err)
-	}
-}
-
 // All files are in place when the signal is sent, and it is sent once.
 func TestSignalComesLast(t *testing.T) {
 	c := newContainer(t)

@@ -67,10 +67,11 @@ func (w *work) stage(s *staged, data []byte, old existing) error {
 		}
 		data = data[n:]
 	}
-	if err := w.copyLabels(old, fd); err != nil {
+	if err := w.copyLabels(s, old); err != nil {
 		return err
 	}
-	// The mode comes after the owner: chown(2) clears set-id bits.
+	// The mode comes last: chown(2) clears set-id bits, and it has the last word
+	// in an access control list, acl(5).
 	if err := unix.Fchown(fd, s.uid, s.gid); err != nil {
 		return err
 	}
