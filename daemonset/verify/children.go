@@ -32,7 +32,7 @@ func (pr *Proof) look() error {
 		return err
 	}
 	now := time.Now()
-	late := pr.preset.Overlap > 0 && now.Sub(pr.looked) >= pr.preset.Overlap
+	late := now.Sub(pr.looked) >= pr.preset.Overlap
 	pr.looked = now
 	for pid, c := range pr.children {
 		if c.proc.Alive() != nil {
@@ -42,15 +42,22 @@ func (pr *Proof) look() error {
 	if err := pr.meet(); err != nil {
 		return err
 	}
+	roles, err := pr.preset.roles(pr.master)
+	if err != nil {
+		return err
+	}
 	for pid, c := range pr.children {
 		if !c.server {
 			continue
 		}
-		title, err := readTitle(pid)
+		role, err := roles.of(pid)
+		if errors.Is(err, ErrUnprovable) {
+			return err
+		}
 		if err != nil || c.proc.Alive() != nil {
 			continue // it is ending: the next look lets it go
 		}
-		if c.role = pr.preset.role(title); c.role == worker {
+		if c.role = role; role == worker {
 			c.served++
 		}
 	}
@@ -118,7 +125,8 @@ func (pr *Proof) pin(pid int) (*child, error) {
 
 // drop lets go of a child that has exited. If this look came so late that a whole
 // overlap of old and new fits in since the one before, as on a node without
-// processor time to spare, then not having seen a newer worker means nothing.
+// processor time to spare, then not having seen a newer worker means nothing; nor
+// does it where they need not overlap.
 func (pr *Proof) drop(pid int, c *child, late bool) {
 	c.proc.Close()
 	delete(pr.children, pid)

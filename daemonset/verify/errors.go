@@ -12,6 +12,9 @@ var (
 	// ErrUnknownPreset: no preset has that name.
 	ErrUnknownPreset = errors.New("unknown process preset")
 
+	// ErrBadMatcher: it says too little to find or to judge a server by.
+	ErrBadMatcher = errors.New("matcher is not complete")
+
 	// ErrBadSignal: that is not the name or number of a signal.
 	ErrBadSignal = errors.New("unknown signal")
 

@@ -92,8 +92,8 @@ func (p Preset) choose(found []nsenter.Info) (nsenter.Info, error) {
 		return nsenter.Info{}, fmt.Errorf("%w: %s all run %s in this container: stop all but one, or give each a container of its own",
 			ErrAmbiguous, list(ready), p.Name)
 	case len(starting) > 0:
-		return nsenter.Info{}, fmt.Errorf("%w: %s is still starting: no handler for %s, which would end it",
-			ErrNoServer, list(starting), SignalName(p.Signal))
+		return nsenter.Info{}, fmt.Errorf("%w: %s is still starting, or is run so that it cannot reload (%s): no handler for %s, which would end it",
+			ErrNoServer, list(starting), p.Alone, SignalName(p.Signal))
 	}
 	return nsenter.Info{}, fmt.Errorf("%w: no process of the container runs %s", ErrNoServer, strings.Join(p.Exe, " or "))
 }

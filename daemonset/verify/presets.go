@@ -7,19 +7,31 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/podreload/podreload/daemonset"
 )
 
-// Preset describes a kind of server: how its master is found and how a reload
-// of it shows. It is plain data.
+// Preset describes a kind of server: how its master is found, how a
+// configuration is tried, and how a reload shows. It is plain data.
 type Preset struct {
 	Name   string         // what a profile's `process` says
 	Signal syscall.Signal // makes the master reload
 	Exe    []string       // base names that the executable may have
 
+	// Success is what shows a reload, one of daemonset's words. After is for
+	// daemonset.SuccessAlive.
+	Success string
+	After   time.Duration
+
 	// How processes title themselves; prefixes, and only hints. An empty
 	// Worker means that every child of the same executable is one; an empty
 	// Draining, that workers end without saying so first.
 	Master, Worker, Draining string
+
+	// Listens is on what workers listen, for servers whose titles say nothing:
+	// a worker is then a child that does, and one that listens on nothing
+	// drains.
+	Listens sockets
 
 	// Blocks says that the master keeps Signal blocked but while it sleeps.
 	// A master with the signal neither pending nor blocked is then known to
@@ -27,8 +39,23 @@ type Preset struct {
 	Blocks bool
 
 	// Overlap is how long old and new workers run side by side at least; 0 where
-	// that is not known.
+	// that is not known. The end of an old worker then tells nothing.
 	Overlap time.Duration
+
+	// Alone is how the server is run when it has no workers and cannot be
+	// proved to reload.
+	Alone string
+
+	// Check follows the executable to try a configuration; empty: the server
+	// has no such thing. Options says which of the master's own arguments the
+	// trial needs too.
+	Check   []string
+	Options Options
+
+	// Mandatory says that the master ends when it reloads a bad configuration.
+	// It must never be signalled unchecked, and a check that passed is not
+	// remembered.
+	Mandatory bool
 }
 
 // presets is every server known, by name.
@@ -40,11 +67,47 @@ var presets = []Preset{{
 	Name:     "nginx",
 	Signal:   syscall.SIGHUP,
 	Exe:      []string{"nginx", "nginx-debug"},
+	Success:  daemonset.SuccessChildren,
 	Master:   "nginx: master process",
 	Worker:   "nginx: worker process",
 	Draining: "nginx: worker process is shutting down",
 	Blocks:   true,
 	Overlap:  100 * time.Millisecond,
+	Alone:    "master_process off",
+	Check:    []string{"-t"},
+	Options:  Options{Joined: true, Valued: "cegps", Config: "cegp"},
+}, {
+	// The master of haproxy -W (src/mworker.c) blocks all signals, executes
+	// itself, reads the configuration, binds or takes over its sockets, forks
+	// the worker, and executes itself once more to wait: the same process all
+	// along. The new worker asks the old one to finish, which closes its
+	// listening sockets at once. If the configuration is bad the master
+	// executes itself to wait as well, and the old worker goes on.
+	Name:    "haproxy",
+	Signal:  syscall.SIGUSR2,
+	Exe:     []string{"haproxy"},
+	Success: daemonset.SuccessChildren,
+	Listens: overTCP | overUnix,
+	Blocks:  true,
+	Alone:   "without -W",
+	Check:   []string{"-c"},
+	Options: Options{Valued: "CLNSfmnpx", Config: "CLf", Words: []string{"-dr", "-dW"}, Rest: true, Env: true, Own: "HAPROXY_"},
+}, {
+	// The parent of apache (server/main.c, server/mpm) tells its children to
+	// finish, whereupon they close their listening sockets, and then reads the
+	// configuration: if it is bad the parent ends, and with it the container.
+	// Old children are replaced as they end, and after a second in any case.
+	// mod_cgid's helper is a child of the executable too, but listens on a
+	// unix socket alone, on which no worker does.
+	Name:      "apache",
+	Signal:    syscall.SIGUSR1,
+	Exe:       []string{"apache2", "httpd"},
+	Success:   daemonset.SuccessChildren,
+	Listens:   overTCP,
+	Alone:     "-X",
+	Check:     []string{"-t"},
+	Options:   Options{Joined: true, Valued: "CDEcdefkn", Config: "CDcdf", Env: true},
+	Mandatory: true,
 }}
 
 // Presets returns the names of all presets.
@@ -67,27 +130,36 @@ func Lookup(name string) (Preset, error) {
 	return Preset{}, fmt.Errorf("%w %q: use one of %s", ErrUnknownPreset, name, strings.Join(Presets(), ", "))
 }
 
+// Match makes a preset of a matcher. The error wraps [ErrBadMatcher] or
+// [ErrBadSignal].
+func Match(m daemonset.Matcher) (Preset, error) {
+	signal, err := Signal(m.Signal)
+	if err != nil {
+		return Preset{}, err
+	}
+	if len(m.Exe) == 0 || slices.Contains(m.Exe, "") {
+		return Preset{}, fmt.Errorf("%w: name its executable", ErrBadMatcher)
+	}
+	switch m.Success {
+	case daemonset.SuccessChildren, daemonset.SuccessNone:
+	case daemonset.SuccessAlive:
+		if m.After <= 0 {
+			return Preset{}, fmt.Errorf("%w: say after what time it still has to run", ErrBadMatcher)
+		}
+	default:
+		return Preset{}, fmt.Errorf("%w: success %q: use %s, %s or %s", ErrBadMatcher, m.Success,
+			daemonset.SuccessChildren, daemonset.SuccessAlive, daemonset.SuccessNone)
+	}
+	return Preset{Name: m.Exe[0], Signal: signal, Exe: m.Exe, Success: m.Success, After: m.After, Alone: "no child of the executable"}, nil
+}
+
+// Proves reports whether a reload of the server can be proved at all. Where it
+// cannot, the files are in place and the signal is sent, and more is not known:
+// [Preset.Before] refuses.
+func (p Preset) Proves() bool { return p.Success != daemonset.SuccessNone }
+
 // matches reports whether exe, the target of /proc/PID/exe, is the preset's. The
 // kernel appends " (deleted)" once the file was replaced, as by an upgrade.
 func (p Preset) matches(exe string) bool {
 	return slices.Contains(p.Exe, path.Base(strings.TrimSuffix(exe, " (deleted)")))
-}
-
-// role is what a child of the master is for, as its title tells.
-type role int
-
-const (
-	helper   role = iota // a cache manager, or a child that has not titled itself yet
-	worker               // serves requests
-	draining             // finishes its requests and ends
-)
-
-func (p Preset) role(title string) role {
-	switch {
-	case p.Draining != "" && strings.HasPrefix(title, p.Draining):
-		return draining
-	case strings.HasPrefix(title, p.Worker):
-		return worker
-	}
-	return helper
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
+	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/nsenter"
 )
 
@@ -15,6 +15,10 @@ const (
 	// first, since nginx takes a few milliseconds, then ever less.
 	shortest = 500 * time.Microsecond
 	longest  = 20 * time.Millisecond
+
+	// attentive is how often is looked while another reload is under way: its
+	// end must not be missed.
+	attentive = 2 * time.Millisecond
 
 	// settled is how long a master has to be done with its signal, and have
 	// changed nothing, until that is its answer. It covers the moment between
@@ -32,6 +36,7 @@ type Proof struct {
 	looks     int              // so far
 	looked    time.Time        // when the last look began
 	crashed   int              // old workers that ended before a newer one was there
+	busy      bool             // as of the last look: with a reload that is not ours
 }
 
 // Before takes down what the master runs before it is told to reload. The
@@ -39,24 +44,45 @@ type Proof struct {
 // Proof.
 //
 // The error wraps [ErrNoServer] when the master has no workers yet,
-// [ErrUnprovable] when it is none (`master_process off`), [ErrAmbiguous] in the
-// middle of a binary upgrade, and [ErrGone] when the master has ended.
+// [ErrUnprovable] when it is none (`master_process off`) or nothing shows a
+// reload of it ([Preset.Proves]), [ErrAmbiguous] in the middle of a binary
+// upgrade, and [ErrGone] when the master has ended.
+//
+// A master that is at a reload already, perhaps one that was given up on, is no
+// hindrance where it blocks the signal: what that reload brings forth is old too.
 func (p Preset) Before(master *nsenter.Process) (*Proof, error) {
 	info, err := master.Info()
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", p.Name, err)
 	}
 	pr := &Proof{preset: p, master: master, container: info, children: make(map[int]*child)}
-	err = pr.look()
-	if err == nil {
-		err = pr.ready(info)
+	switch p.Success {
+	case daemonset.SuccessChildren:
+		err = pr.begin(info)
+	case daemonset.SuccessNone:
+		err = fmt.Errorf("%w: its profile has no rule for success", ErrUnprovable)
 	}
 	if err != nil {
 		pr.Close()
 		return nil, fmt.Errorf("look at the workers of %s: %w", p.Name, err)
 	}
-	pr.markOld()
 	return pr, nil
+}
+
+func (pr *Proof) begin(master nsenter.Info) error {
+	m, err := readMask(master.Pid, pr.preset.Signal) // before the look, which then has what came before
+	if err != nil {
+		return gone(master.Pid, err)
+	}
+	pr.busy = pr.preset.Blocks && m.blocked
+	if err := pr.look(); err != nil {
+		return err
+	}
+	if err := pr.ready(master); err != nil {
+		return err
+	}
+	pr.markOld()
+	return nil
 }
 
 // Close lets go of the processes that the Proof holds.
@@ -71,15 +97,25 @@ func (pr *Proof) Close() error {
 // Wait waits until the reload that was signalled after [Preset.Before] is
 // proved: the master is the same process and is done with the signal, every
 // worker of before has ended or drains, none of them before a newer worker was
-// there beside it (as one that crashed and was respawned), and a new worker is
-// there and stays.
+// there beside it (as one that crashed and was respawned; not for servers whose
+// old workers may end first), and a new worker is there and stays. For
+// [daemonset.SuccessAlive] it is the same process that has taken the signal and
+// runs.
 //
 // The error wraps [ErrGone] when the master ended, and [ErrNotTaken], with what
 // was seen, when the reload shows not to have taken, or when ctx's deadline comes
 // first; then it can still take later. A cancelled ctx gives its own error, which
 // says nothing about the reload.
 func (pr *Proof) Wait(ctx context.Context) error {
-	if err := pr.wait(ctx); err != nil {
+	wait := pr.wait
+	if pr.preset.Success == daemonset.SuccessAlive {
+		wait = pr.outlive
+	}
+	err := wait(ctx)
+	if errors.Is(err, ErrGone) && pr.preset.Mandatory {
+		err = fmt.Errorf("%w; a bad configuration does that to it: see the container's log", err)
+	}
+	if err != nil {
 		return fmt.Errorf("verify the reload of %s: %w", pr.preset.Name, err)
 	}
 	return nil
@@ -88,6 +124,7 @@ func (pr *Proof) Wait(ctx context.Context) error {
 func (pr *Proof) wait(ctx context.Context) error {
 	var idleSince time.Time
 	for pause := shortest; ; pause = min(2*pause, longest) {
+		since := pr.looked
 		if err := pr.look(); err != nil {
 			return err
 		}
@@ -98,10 +135,15 @@ func (pr *Proof) wait(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if m.pending {
-			// The signal waits behind a reload that was under way already:
-			// what that brought forth has not read our files.
+		if m.pending || pr.busy && time.Since(since) >= pr.preset.Overlap {
+			// The signal waits behind a reload that was under way already, or
+			// did until just now: what that brought forth has not read our
+			// files. Where old and new overlap the master has not come to our
+			// signal before that much time has passed since it forked.
 			pr.markOld()
+		}
+		if pr.busy = pr.preset.Blocks && m.pending && m.blocked; pr.busy {
+			pause = min(pause, attentive)
 		}
 		seen := pr.count()
 		if seen.proved() && (m.idle() || !pr.preset.Blocks) {
@@ -148,58 +190,4 @@ func (pr *Proof) markOld() {
 		c.old = true
 	}
 	pr.crashed = 0
-}
-
-// ready says whether a reload of this master would show.
-func (pr *Proof) ready(master nsenter.Info) error {
-	serving, next := 0, 0
-	for pid, c := range pr.children {
-		switch {
-		case !c.server:
-		case c.role == worker:
-			serving++
-		case c.role == helper && pr.leads(pid):
-			next = pid
-		}
-	}
-	title, err := readTitle(master.Pid)
-	if gone := pr.master.Alive(); gone != nil { // so what was read is its own
-		return gone
-	}
-	if err != nil {
-		return err
-	}
-	titled := strings.HasPrefix(title, pr.preset.Master)
-	switch {
-	case next != 0 && !titled:
-		return fmt.Errorf("%w: process %d gives way to process %d, which goes to the background", ErrNoServer, master.Pid, next)
-	case next != 0:
-		// nginx's old master starts workers on HUP then, but of its old
-		// configuration (ngx_process_cycle.c, ngx_new_binary).
-		return fmt.Errorf("%w: process %d is being upgraded to process %d, both serve, and the old one cannot reload: "+
-			"end the old one (QUIT) or the new one (TERM)", ErrAmbiguous, master.Pid, next)
-	case serving > 0:
-		return nil
-	case titled:
-		return fmt.Errorf("%w: process %d has no worker: it starts or ends, or its workers cannot run; see the container's log",
-			ErrNoServer, master.Pid)
-	}
-	return fmt.Errorf("%w: process %d works alone, without workers that a reload would replace (master_process off)",
-		ErrUnprovable, master.Pid)
-}
-
-// leads reports whether a child is itself a master: the new binary of an upgrade
-// (USR2), or the server of a process that goes to the background. A worker has
-// no children that run the executable.
-func (pr *Proof) leads(pid int) bool {
-	children, err := nsenter.Children(pid)
-	if err != nil {
-		return false
-	}
-	for _, grandchild := range children[:min(len(children), maxMatches)] {
-		if _, ok := pr.preset.look(grandchild, pr.container); ok {
-			return true
-		}
-	}
-	return false
 }

@@ -60,6 +60,9 @@ func (pr *Proof) notTaken(s sight, m mask) error {
 	case len(s.old) > 0 && s.fresh == 0:
 		what = fmt.Sprintf("the same %s still run: %s kept its old configuration; see the container's log",
 			workers(s.old), name)
+		if !pr.preset.Blocks { // so that it may be at work still
+			what = fmt.Sprintf("the same %s still run; see the container's log", workers(s.old))
+		}
 	case len(s.old) > 0:
 		what = fmt.Sprintf("%d new workers run beside the old %s, which neither end nor drain; see the container's log",
 			s.fresh, workers(s.old))

@@ -1,0 +1,67 @@
+package verify
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/podreload/podreload/nsenter"
+)
+
+// ready says whether a reload of this master would show.
+func (pr *Proof) ready(master nsenter.Info) error {
+	serving, next := 0, 0
+	for pid, c := range pr.children {
+		switch {
+		case !c.server:
+		case c.role == worker:
+			serving++
+		case c.role == helper && pr.preset.Master != "" && pr.leads(pid):
+			next = pid
+		}
+	}
+	if serving > 0 && next == 0 {
+		return nil
+	}
+	if pr.preset.Master == "" {
+		return fmt.Errorf("%w: process %d has no worker: it starts, reloads or ends, or is run without any (%s); see the container's log",
+			ErrNoServer, master.Pid, pr.preset.Alone)
+	}
+	title, err := readTitle(master.Pid)
+	if gone := pr.master.Alive(); gone != nil { // so what was read is its own
+		return gone
+	}
+	if err != nil {
+		return err
+	}
+	titled := strings.HasPrefix(title, pr.preset.Master)
+	switch {
+	case next != 0 && !titled:
+		return fmt.Errorf("%w: process %d gives way to process %d, which goes to the background", ErrNoServer, master.Pid, next)
+	case next != 0:
+		// nginx's old master starts workers on HUP then, but of its old
+		// configuration (ngx_process_cycle.c, ngx_new_binary).
+		return fmt.Errorf("%w: process %d is being upgraded to process %d, both serve, and the old one cannot reload: "+
+			"end the old one (QUIT) or the new one (TERM)", ErrAmbiguous, master.Pid, next)
+	case titled:
+		return fmt.Errorf("%w: process %d has no worker: it starts or ends, or its workers cannot run; see the container's log",
+			ErrNoServer, master.Pid)
+	}
+	return fmt.Errorf("%w: process %d works alone, without workers that a reload would replace (%s)",
+		ErrUnprovable, master.Pid, pr.preset.Alone)
+}
+
+// leads reports whether a child is itself a master: the new binary of an upgrade
+// (USR2), or the server of a process that goes to the background. A worker has
+// no children that run the executable.
+func (pr *Proof) leads(pid int) bool {
+	children, err := nsenter.Children(pid)
+	if err != nil {
+		return false
+	}
+	for _, grandchild := range children[:min(len(children), maxMatches)] {
+		if _, ok := pr.preset.look(grandchild, pr.container); ok {
+			return true
+		}
+	}
+	return false
+}
