@@ -43,6 +43,9 @@ type Status struct {
 	State  State  `json:"state"`
 	Reason string `json:"reason,omitempty"`
 
+	// Unchecked is why the files in place were not tried before.
+	Unchecked string `json:"unchecked,omitempty"`
+
 	Revision int64     `json:"revision,omitempty"` // etcd's revision of the snapshot that is live
 	Digest   string    `json:"digest,omitempty"`   // identity of the files that are in place
 	Reloaded time.Time `json:"reloaded,omitzero"`  // the last proved reload

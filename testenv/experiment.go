@@ -40,7 +40,6 @@ keys   = ["/greeting"]
 
 [profile]
 process = "nginx"
-check   = "off"
 `,
 		"templates/web.conf.tmpl": `server {
     listen 80;

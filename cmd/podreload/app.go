@@ -37,7 +37,7 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 			&cli.StringFlag{Name: "user", Local: true, Sources: cli.EnvVars("ETCDCTL_USER"), Usage: "etcd `USER[:PASSWORD]`; the password better by --password-file or ETCDCTL_PASSWORD"},
 			&cli.StringFlag{Name: "password-file", Local: true, Usage: "`FILE` whose first line is etcd's password"},
 			&cli.StringFlag{Name: "confdir", Local: true, Value: "/etc/podreload", Usage: "`DIR` with conf.d and templates"},
-			&cli.StringFlag{Name: "state", Local: true, Value: "/run/podreload", Usage: "`DIR` with locks and records"},
+			&cli.StringFlag{Name: "state", Local: true, Value: "/run/podreload", Usage: "`DIR` with locks, records and the twins of checks; not on an overlay filesystem"},
 			&cli.DurationFlag{Name: "timeout", Local: true, Aliases: []string{"t"}, Value: 10 * time.Second, Validator: validTimeout,
 				Usage: "longest `TIME` for each single wait: connect, lock, crossing, proof"},
 			&cli.BoolFlag{Name: "debug", Local: true, Aliases: []string{"D"}, Usage: "log what is done in detail"},
@@ -46,7 +46,7 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 		},
 		Commands: []*cli.Command{
 			daemonCommand, psCommand, podsCommand, profilesCommand, inspectCommand, renderCommand, diffCommand,
-			applyCommand, signalCommand, infoCommand, versionCommand,
+			checkCommand, applyCommand, signalCommand, infoCommand, versionCommand,
 		},
 		Suggest:                true,
 		EnableShellCompletion:  true,

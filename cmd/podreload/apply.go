@@ -31,9 +31,10 @@ var applyCommand = &cli.Command{
 	Name:      "apply",
 	Usage:     "bring targets up to date now: one pass, with its result as the exit code",
 	ArgsUsage: "ID... | --all",
-	Description: "Renders, writes, signals and proves. What is in place already is left alone, unless a reload is still owed.\n" +
-		"Exits with 0 if all is in place and proved, 1 on an error or if a server is waited for, 3 if the ID or the\n" +
-		"container is not found or ambiguous, 5 if the server was signalled and did not take it; of many, the worst.",
+	Description: "Renders, checks, writes, signals and proves. What is in place already is left alone, unless a reload is still\n" +
+		"owed. Exits with 0 if all is in place and proved, 1 on an error or if a server is waited for, 3 if the ID or the\n" +
+		"container is not found or ambiguous, 4 if the check refused and nothing changed, 5 if the server was signalled and\n" +
+		"did not take it: then the previous files are back; of many, the worst.",
 	Flags: listFlags(
 		&cli.BoolFlag{Name: "all", Usage: "every target of this node"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "say what would change, and change nothing"},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/check"
 	"github.com/podreload/podreload/daemonset/pods"
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
@@ -106,7 +107,26 @@ func openApplier(c *cli.Command) (*agent.Applier, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &agent.Applier{Store: store, Shim: shim, Timeout: c.Duration("timeout")}, func() { shim.Close() }, nil
+	checker, err := openChecker(c)
+	if err != nil {
+		shim.Close()
+		return nil, nil, err
+	}
+	closeAll := func() {
+		if err := checker.Close(); err != nil {
+			logrus.Warn(err)
+		}
+		shim.Close()
+	}
+	return &agent.Applier{Store: store, Shim: shim, Checker: checker, Timeout: c.Duration("timeout")}, closeAll, nil
+}
+
+func openChecker(c *cli.Command) (*check.Checker, error) {
+	dir, err := filepath.Abs(c.Root().String("state"))
+	if err != nil {
+		return nil, err
+	}
+	return check.Open(filepath.Join(dir, "twins"), func(err error) { logrus.WithError(err).Warn("a twin is not cleared away whole") })
 }
 
 // view is the node as it is now: what runs, what was chosen, what is recorded.

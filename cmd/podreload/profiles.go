@@ -58,7 +58,7 @@ var profilesCommand = &cli.Command{
 
 func rowOf(p *template.Profile) profileRow {
 	r := profileRow{
-		Name: p.Name, Select: p.Select, Namespaces: p.Namespaces, Process: p.Process, Container: p.Container,
+		Name: p.Name, Select: p.Select, Namespaces: p.Namespaces, Process: process(p), Container: p.Container,
 		Check: p.Check, Keys: p.Keys(), Resources: []resourceRow{},
 	}
 	for _, res := range p.Resources {
@@ -68,4 +68,12 @@ func rowOf(p *template.Profile) profileRow {
 		r.Error = p.Err.Error()
 	}
 	return r
+}
+
+// process is the preset that a profile names, or what its matcher looks for.
+func process(p *template.Profile) string {
+	if p.Matcher != nil {
+		return strings.Join(p.Matcher.Exe, "|")
+	}
+	return p.Process
 }

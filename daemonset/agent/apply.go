@@ -20,6 +20,7 @@ import (
 type Applier struct {
 	Store   *state.Store
 	Shim    *nsenter.Shim
+	Checker Checker
 	Timeout time.Duration // the bound of each wait: for the lock, the crossing, the proof
 
 	once  sync.Once
@@ -97,10 +98,14 @@ func conclude(status *daemonset.Status, job Job, err error) {
 	case job.Away != nil:
 		status.State = daemonset.Stale
 		status.Reason = fmt.Sprintf("the files of revision %d are in place: %v", status.Revision, job.Away)
-	case job.Profile.Process != "":
-		status.State, status.Reason = daemonset.Live, ""
 	default:
 		status.State, status.Reason = daemonset.Applied, ""
+		if preset, known, _ := presetOf(job.Profile); known && preset.Proves() {
+			status.State = daemonset.Live
+		}
+		if status.Unchecked != "" {
+			status.Reason = "in place unchecked: " + status.Unchecked
+		}
 	}
 	status.Failures = 0
 }

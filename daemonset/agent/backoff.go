@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"errors"
 	"math/rand/v2"
 	"time"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/check"
 )
 
 // How soon a failed apply is tried again. Waiting has its own, shorter steps: a
@@ -34,6 +36,9 @@ func fail(s *daemonset.Status, state daemonset.State, err error) {
 		first, longest = waitFirst, waitLongest
 	}
 	s.RetryAt = time.Now().Add(backoff(s.Failures, first, longest))
+	if refusal, ok := errors.AsType[*check.Refusal](err); ok && !refusal.RetryAt.IsZero() {
+		s.RetryAt = refusal.RetryAt // one for all that were refused the same
+	}
 }
 
 // backoff is how long to wait after so many failures in a row: first doubling

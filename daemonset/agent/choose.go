@@ -22,9 +22,9 @@ const (
 	suffixProfile = ".podreload.io/profile" // <container>.podreload.io/profile
 )
 
-// Runs answers whether a server of the preset process runs in the container.
+// Runs answers whether a server of the profile's process runs in the container.
 // [Choose] asks it only where names alone do not decide.
-type Runs func(c daemonset.Container, process string) bool
+type Runs func(c daemonset.Container, p *template.Profile) bool
 
 // Choose decides which container gets which profile. It is a pure function of
 // its arguments, so the agent and the manual commands always agree.
@@ -119,24 +119,31 @@ func chooseContainer(pod []daemonset.Container, p *template.Profile, wanted stri
 	if len(pod) == 1 {
 		return daemonset.Target{Container: pod[0], Profile: p.Name}
 	}
-	if p.Process == "" {
+	if p.Process == "" && p.Matcher == nil {
 		return undecided(pod, p.Name, daemonset.Ambiguous,
 			"which of %s? name it with the pod label %s or the profile's container", containerNames(pod), LabelContainer)
 	}
 	var running []daemonset.Container
 	for _, c := range pod {
-		if runs(c, p.Process) {
+		if runs(c, p) {
 			running = append(running, c)
 		}
 	}
 	switch len(running) {
 	case 0:
-		return undecided(pod, p.Name, daemonset.Waiting, "none of %s runs %s yet", containerNames(pod), p.Process)
+		return undecided(pod, p.Name, daemonset.Waiting, "none of %s runs %s yet", containerNames(pod), processName(p))
 	case 1:
 		return daemonset.Target{Container: running[0], Profile: p.Name}
 	}
 	return undecided(pod, p.Name, daemonset.Ambiguous,
-		"%s all run %s; name one with the pod label %s or the profile's container", containerNames(running), p.Process, LabelContainer)
+		"%s all run %s; name one with the pod label %s or the profile's container", containerNames(running), processName(p), LabelContainer)
+}
+
+func processName(p *template.Profile) string {
+	if p.Matcher != nil {
+		return strings.Join(p.Matcher.Exe, " or ")
+	}
+	return p.Process
 }
 
 // onePerContainer turns containers that several profiles chose into one

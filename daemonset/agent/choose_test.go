@@ -102,7 +102,7 @@ func TestChoose(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			runs := func(c daemonset.Container, _ string) bool { return slices.Contains(tt.runs, c.ID) }
+			runs := func(c daemonset.Container, _ *template.Profile) bool { return slices.Contains(tt.runs, c.ID) }
 			var got []choice
 			for _, target := range Choose(tt.containers, tt.profiles, runs) {
 				got = append(got, choice{target.Container.Name, target.Profile, target.State})

@@ -55,12 +55,12 @@ func (c *crossing) find(ctx context.Context, job Job) error {
 		return failed(daemonset.Invalid, err)
 	}
 	c.signal = signal
+	preset, known, err := presetOf(job.Profile)
+	if err != nil {
+		return err
+	}
 	switch {
-	case job.Profile.Process != "":
-		preset, err := verify.Lookup(job.Profile.Process)
-		if err != nil {
-			return failed(daemonset.Invalid, err)
-		}
+	case known:
 		c.preset = &preset
 		if c.signal == 0 {
 			c.signal = preset.Signal
@@ -91,6 +91,23 @@ func (c *crossing) find(ctx context.Context, job Job) error {
 		return failed(daemonset.Failed, err)
 	}
 	return nil
+}
+
+// presetOf is how the profile's server is found, tried and proved; not known
+// where the profile names none.
+func presetOf(p *template.Profile) (preset verify.Preset, known bool, err error) {
+	switch {
+	case p.Matcher != nil:
+		preset, err = verify.Match(*p.Matcher)
+	case p.Process != "":
+		preset, err = verify.Lookup(p.Process)
+	default:
+		return preset, false, nil
+	}
+	if err != nil {
+		return preset, false, failed(daemonset.Invalid, err)
+	}
+	return preset, true, nil
 }
 
 // before is what the proof compares with; nil where there is no rule.
@@ -174,9 +191,6 @@ func supported(job Job) error {
 	switch {
 	case p.Err != nil:
 		return failed(daemonset.Invalid, p.Err)
-	case p.Check != "off":
-		return unsupported("profile %s: trying a configuration before it is applied is not in this version yet; "+
-			"set check = \"off\" in [profile] to apply unchecked", p.Name)
 	case !hostVisible(c.Runtime):
 		return unsupported("runtime %s runs the container where the node cannot see its processes "+
 			"(Kata, gVisor); podreload enters namespaces of the node's own kernel only", c.Runtime)
@@ -184,10 +198,8 @@ func supported(job Job) error {
 		return unsupported("the pod has a user namespace of its own (hostUsers: false), which is not in this version yet")
 	}
 	for _, r := range p.Resources {
-		for field, value := range map[string]string{"reload_cmd": r.ReloadCmd, "check_cmd": r.CheckCmd} {
-			if value != "" {
-				return unsupported("%s: %s is not in this version yet; use reload_signal, or process = \"nginx\" in [profile]", r.Name, field)
-			}
+		if r.ReloadCmd != "" {
+			return unsupported("%s: reload_cmd is not in this version yet; use reload_signal, or process in [profile]", r.Name)
 		}
 	}
 	return nil
@@ -230,9 +242,9 @@ func fileStatus(files []daemonset.File, r shim.Result) []daemonset.FileStatus {
 
 // Running answers [Runs] from the node's own /proc.
 func Running(ctx context.Context) Runs {
-	return func(c daemonset.Container, process string) bool {
-		preset, err := verify.Lookup(process)
-		if err != nil {
+	return func(c daemonset.Container, p *template.Profile) bool {
+		preset, known, err := presetOf(p)
+		if err != nil || !known {
 			return false
 		}
 		init, err := pin(c)

@@ -188,21 +188,3 @@ func TestChoice(t *testing.T) {
 		t.Errorf("%d records, %v; want those of the 3 that are chosen", len(records), err)
 	}
 }
-
-// TestUnknownCheck: what this version cannot check it does not apply, until
-// the profile says that it need not.
-func TestUnknownCheck(t *testing.T) {
-	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
-	p := r.pod(testenv.PodConfig{})
-	c := p.Container("nginx")
-	revision := r.put("checked")
-	r.profile(r.name, `process = "nginx"`, `check = "preset"`)
-	r.start()
-	r.in(c, daemonset.Unsupported, `set check = "off"`)
-	serves(t, p, "hello from the image\n")
-	r.stop()
-	r.profile(r.name, `process = "nginx"`)
-	r.start()
-	r.live(c, revision)
-}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/check"
 	"github.com/podreload/podreload/daemonset/pods"
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
@@ -59,9 +60,13 @@ func newRig(t *testing.T, node *testenv.Node) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.applier = &agent.Applier{Store: store, Shim: shim, Timeout: 20 * time.Second}
+	checker, err := check.Open(r.path("run/twins"), func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.applier = &agent.Applier{Store: store, Shim: shim, Checker: checker, Timeout: 20 * time.Second}
 	t.Cleanup(func() {
-		if err := errors.Join(shim.Close(), store.Close()); err != nil {
+		if err := errors.Join(checker.Close(), shim.Close(), store.Close()); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {
