@@ -3,6 +3,7 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/podreload/podreload/nsenter"
@@ -17,6 +18,7 @@ type child struct {
 	role   role // as of the last look
 
 	old      bool // runs what was before the reload
+	current  bool // has a pipe that the master did not have before
 	served   int  // looks in which it was a worker
 	relieved bool // was seen alive beside a worker that is newer
 }
@@ -46,11 +48,19 @@ func (pr *Proof) look() error {
 	if err != nil {
 		return err
 	}
+	if pr.looks == 0 {
+		pr.pipes = maps.Clone(roles.pipes)
+	} else {
+		maps.DeleteFunc(roles.pipes, func(pipe uint64, _ bool) bool { return pr.pipes[pipe] })
+	}
 	for pid, c := range pr.children {
 		if !c.server {
 			continue
 		}
 		role, err := roles.of(pid)
+		if err == nil && role == worker && len(roles.pipes) > 0 {
+			c.current, err = roles.fds.has(pid, roles.pipes)
+		}
 		if errors.Is(err, ErrUnprovable) {
 			return err
 		}
@@ -133,4 +143,9 @@ func (pr *Proof) drop(pid int, c *child, late bool) {
 	if c.old && c.role == worker && !c.relieved && !late {
 		pr.crashed++
 	}
+}
+
+// stale reports whether a child runs what was before the reload.
+func (pr *Proof) stale(c *child) bool {
+	return c.old || pr.preset.Pipes && c.role == worker && !c.current
 }

@@ -44,12 +44,17 @@ func run(t testing.TB, node *testenv.Node, cfg testenv.PodConfig) (*testenv.Pod,
 // await is Find and Before, as soon as there is a server with workers.
 func await(t testing.TB, init *nsenter.Process) (*nsenter.Process, *Proof) {
 	t.Helper()
+	return awaitServer(t, nginx, init)
+}
+
+func awaitServer(t testing.TB, p Preset, init *nsenter.Process) (*nsenter.Process, *Proof) {
+	t.Helper()
 	var master *nsenter.Process
 	var pr *Proof
 	poll(t, time.Now().Add(patience), func() bool {
 		var err error
-		if master, err = nginx.Find(t.Context(), init); err == nil {
-			if pr, err = nginx.Before(master); err == nil {
+		if master, err = p.Find(t.Context(), init); err == nil {
+			if pr, err = p.Before(master); err == nil {
 				return true
 			}
 			master.Close()
@@ -75,7 +80,12 @@ func write(t testing.TB, init *nsenter.Process, file, data string) {
 
 func hup(t testing.TB, master *nsenter.Process) {
 	t.Helper()
-	if err := syscall.Kill(master.Pid(), syscall.SIGHUP); err != nil {
+	kill(t, master, syscall.SIGHUP)
+}
+
+func kill(t testing.TB, p *nsenter.Process, signal syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(p.Pid(), signal); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -83,12 +93,17 @@ func hup(t testing.TB, master *nsenter.Process) {
 // reload signals the master and waits for the proof that it took.
 func reload(t testing.TB, master *nsenter.Process, deadline time.Duration) error {
 	t.Helper()
-	pr, err := nginx.Before(master)
+	return reloadServer(t, nginx, master, deadline)
+}
+
+func reloadServer(t testing.TB, p Preset, master *nsenter.Process, deadline time.Duration) error {
+	t.Helper()
+	pr, err := p.Before(master)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pr.Close()
-	hup(t, master)
+	kill(t, master, p.Signal)
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	return pr.Wait(ctx)

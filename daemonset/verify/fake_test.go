@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -194,4 +195,22 @@ func poll(t testing.TB, deadline time.Time, done func() bool) {
 		}
 		time.Sleep(shortest)
 	}
+}
+
+// waitAtMost waits for a proof until a deadline.
+func waitAtMost(t testing.TB, pr *Proof, deadline time.Duration) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	return pr.Wait(ctx)
+}
+
+// read reads a file of the container, through the node's /proc.
+func read(t testing.TB, init *nsenter.Process, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/root%s", init.Pid(), file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

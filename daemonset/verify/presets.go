@@ -33,6 +33,11 @@ type Preset struct {
 	// drains.
 	Listens sockets
 
+	// Pipes says that the master opens a pipe for each generation of workers,
+	// after it has read the configuration: only who has one that it did not have
+	// before runs what is new.
+	Pipes bool
+
 	// Blocks says that the master keeps Signal blocked but while it sleeps.
 	// A master with the signal neither pending nor blocked is then known to
 	// have finished with it.
@@ -96,7 +101,11 @@ var presets = []Preset{{
 	// The parent of apache (server/main.c, server/mpm) tells its children to
 	// finish, whereupon they close their listening sockets, and then reads the
 	// configuration: if it is bad the parent ends, and with it the container.
-	// Old children are replaced as they end, and after a second in any case.
+	// Old children are replaced as they end, and after a second in any case. As
+	// it still makes children of the old configuration until it comes to the
+	// signal, being new proves nothing: but with the configuration it opens
+	// another pipe, through which the next reload will tell children to finish
+	// (open_logs of prefork, worker and event).
 	// mod_cgid's helper is a child of the executable too, but listens on a
 	// unix socket alone, on which no worker does.
 	Name:      "apache",
@@ -104,6 +113,7 @@ var presets = []Preset{{
 	Exe:       []string{"apache2", "httpd"},
 	Success:   daemonset.SuccessChildren,
 	Listens:   overTCP,
+	Pipes:     true,
 	Alone:     "-X",
 	Check:     []string{"-t"},
 	Options:   Options{Joined: true, Valued: "CDEcdefkn", Config: "CDcdf", Env: true},

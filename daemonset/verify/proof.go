@@ -36,6 +36,7 @@ type Proof struct {
 	looks     int              // so far
 	looked    time.Time        // when the last look began
 	crashed   int              // old workers that ended before a newer one was there
+	pipes     map[uint64]bool  // of the master, before
 	busy      bool             // as of the last look: with a reload that is not ours
 }
 

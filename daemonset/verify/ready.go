@@ -13,7 +13,7 @@ func (pr *Proof) ready(master nsenter.Info) error {
 	for pid, c := range pr.children {
 		switch {
 		case !c.server:
-		case c.role == worker:
+		case c.role == worker && (c.current || !pr.preset.Pipes):
 			serving++
 		case c.role == helper && pr.preset.Master != "" && pr.leads(pid):
 			next = pid

@@ -21,23 +21,26 @@ const (
 // roles tells the roles of the children at one moment.
 type roles struct {
 	preset    Preset
-	listeners *listeners // nil where titles tell
+	listeners listeners       // nil where titles tell
+	pipes     map[uint64]bool // the master's
+	fds       descriptors
 }
 
 // roles begins a look at the master's children.
-func (p Preset) roles(master *nsenter.Process) (roles, error) {
-	r := roles{preset: p}
-	if p.Listens == 0 {
-		return r, nil
+func (p Preset) roles(master *nsenter.Process) (r *roles, err error) {
+	r = &roles{preset: p}
+	if p.Listens != 0 {
+		r.listeners, err = readListeners(master.Pid())
 	}
-	var err error
-	r.listeners, err = readListeners(master.Pid())
+	if p.Pipes && err == nil {
+		r.pipes, err = r.fds.pipes(master.Pid())
+	}
 	return r, err
 }
 
 // of is the role of the process that has the pid now. An error that wraps
 // [ErrUnprovable] is with the whole look; any other says that the process ends.
-func (r roles) of(pid int) (role, error) {
+func (r *roles) of(pid int) (role, error) {
 	if r.listeners == nil {
 		if r.preset.Worker == "" {
 			return worker, nil
@@ -45,7 +48,7 @@ func (r roles) of(pid int) (role, error) {
 		title, err := readTitle(pid)
 		return r.preset.titled(title), err
 	}
-	held, err := r.listeners.holds(pid, r.preset.Listens)
+	held, err := r.fds.listens(pid, r.listeners, r.preset.Listens)
 	switch {
 	case err != nil:
 		return helper, err

@@ -8,8 +8,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"strings"
-	"syscall"
 )
 
 // sockets says of what families listening sockets are.
@@ -25,19 +23,14 @@ const (
 const (
 	maxSockets = 128 << 10 // lines of one file
 	maxLine    = 512       // a unix socket's name is at most 108 bytes
-	maxFDs     = 512 << 10 // of all processes that one look is at
-	fdsAtOnce  = 256
 )
 
 // listeners are the sockets that listen in a network namespace.
-type listeners struct {
-	families map[uint64]sockets // by inode
-	fds      int                // that were looked at so far
-}
+type listeners map[uint64]sockets // by inode
 
 // readListeners reads those in the network namespace of a process.
-func readListeners(pid int) (*listeners, error) {
-	all := &listeners{families: map[uint64]sockets{}}
+func readListeners(pid int) (listeners, error) {
+	all := listeners{}
 	for _, of := range []struct {
 		file   string
 		family sockets
@@ -52,7 +45,7 @@ func readListeners(pid int) (*listeners, error) {
 	return all, nil
 }
 
-func (l *listeners) read(file string, family sockets, parse func([]byte) (uint64, bool, error)) error {
+func (l listeners) read(file string, family sockets, parse func([]byte) (uint64, bool, error)) error {
 	f, err := os.Open(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil // a kernel without that family, or a process that has gone
@@ -67,7 +60,7 @@ func (l *listeners) read(file string, family sockets, parse func([]byte) (uint64
 	return nil
 }
 
-func (l *listeners) scan(r io.Reader, family sockets, parse func([]byte) (uint64, bool, error)) error {
+func (l listeners) scan(r io.Reader, family sockets, parse func([]byte) (uint64, bool, error)) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, maxLine), maxLine)
 	lines.Scan() // the names of the columns
@@ -80,7 +73,7 @@ func (l *listeners) scan(r io.Reader, family sockets, parse func([]byte) (uint64
 			return err
 		}
 		if inode != 0 {
-			l.families[inode] = family
+			l[inode] = family
 		}
 		if !more {
 			break
@@ -121,55 +114,4 @@ func parseUnix(line []byte) (inode uint64, more bool, err error) {
 		return 0, true, nil
 	}
 	return inode, true, nil
-}
-
-// holds says on what the process listens, of the given sockets: as soon as that
-// includes something wanted, the rest is not looked at. Servers open their
-// listening sockets early, so that those are among the first descriptors.
-func (l *listeners) holds(pid int, want sockets) (held sockets, err error) {
-	dir, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
-	if err != nil {
-		return 0, gone(pid, err)
-	}
-	defer dir.Close()
-	for {
-		names, err := dir.Readdirnames(fdsAtOnce)
-		for _, name := range names {
-			link, _ := os.Readlink(dir.Name() + "/" + name) // it may be closed by now
-			held |= l.families[socketInode(link)]
-			if held&want != 0 {
-				return held, nil
-			}
-		}
-		switch l.fds += len(names); {
-		case errors.Is(err, io.EOF):
-			return held, nil
-		case err != nil:
-			return 0, gone(pid, err)
-		case l.fds > maxFDs:
-			return 0, fmt.Errorf("%w: its workers have more than %d descriptors, too many to tell who listens", ErrUnprovable, maxFDs)
-		}
-	}
-}
-
-// gone gives an error of /proc its name, where a process that has ended is all
-// that it says.
-func gone(pid int, err error) error {
-	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("process %d: %w", pid, ErrGone)
-	}
-	return err
-}
-
-// socketInode takes the inode out of "socket:[123]"; 0: it is no socket.
-func socketInode(link string) uint64 {
-	number, ok := strings.CutPrefix(link, "socket:[")
-	if !ok {
-		return 0
-	}
-	inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return inode
 }

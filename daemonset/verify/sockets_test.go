@@ -26,30 +26,30 @@ func TestScan(t *testing.T) {
 		name   string
 		family sockets
 		text   string
-		want   map[uint64]sockets
+		want   listeners
 		fails  bool
 	}{
-		{"tcp", overTCP, tcpTitle + fmt.Sprintf(tcpLine, 5) + fmt.Sprintf(tcpLine, 6) + tcpOther, map[uint64]sockets{5: overTCP, 6: overTCP}, false},
-		{"behind the first connection nothing is read", overTCP, tcpTitle + tcpOther + "nonsense\n", map[uint64]sockets{}, false},
-		{"no socket", overTCP, tcpTitle, map[uint64]sockets{}, false},
-		{"nothing at all", overTCP, "", map[uint64]sockets{}, false},
+		{"tcp", overTCP, tcpTitle + fmt.Sprintf(tcpLine, 5) + fmt.Sprintf(tcpLine, 6) + tcpOther, listeners{5: overTCP, 6: overTCP}, false},
+		{"behind the first connection nothing is read", overTCP, tcpTitle + tcpOther + "nonsense\n", listeners{}, false},
+		{"no socket", overTCP, tcpTitle, listeners{}, false},
+		{"nothing at all", overTCP, "", listeners{}, false},
 		{"tcp too short", overTCP, tcpTitle + "0: 1 2 0A\n", nil, true},
 		{"tcp with a bad inode", overTCP, tcpTitle + strings.Replace(tcpLine, "%d", "x", 1), nil, true},
-		{"unix", overUnix, unixTitle + fmt.Sprintf(unixLine, 0, 4, "") + fmt.Sprintf(unixLine, 0x10000, 5, "/run/a b"), map[uint64]sockets{5: overUnix}, false},
-		{"unix with a line feed in its name", overUnix, unixTitle + fmt.Sprintf(unixLine, 0x10000, 5, "/run/a\nb") + fmt.Sprintf(unixLine, 0x10000, 6, "@"), map[uint64]sockets{5: overUnix, 6: overUnix}, false},
+		{"unix", overUnix, unixTitle + fmt.Sprintf(unixLine, 0, 4, "") + fmt.Sprintf(unixLine, 0x10000, 5, "/run/a b"), listeners{5: overUnix}, false},
+		{"unix with a line feed in its name", overUnix, unixTitle + fmt.Sprintf(unixLine, 0x10000, 5, "/run/a\nb") + fmt.Sprintf(unixLine, 0x10000, 6, "@"), listeners{5: overUnix, 6: overUnix}, false},
 		{"a line without end", overUnix, unixTitle + strings.Repeat("x", maxLine), nil, true},
 	}
 	for _, test := range tests {
-		l := &listeners{families: map[uint64]sockets{}}
+		l := listeners{}
 		err := l.scan(strings.NewReader(test.text), test.family, parser(test.family))
 		if (err != nil) != test.fails {
 			t.Errorf("%s: %v", test.name, err)
 		}
-		if diff := cmp.Diff(test.want, l.families); err == nil && diff != "" {
+		if diff := cmp.Diff(test.want, l); err == nil && diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.name, diff)
 		}
 	}
-	l := &listeners{families: map[uint64]sockets{}}
+	l := listeners{}
 	flood := io.MultiReader(strings.NewReader(unixTitle), strings.NewReader(strings.Repeat(fmt.Sprintf(unixLine, 0, 1, ""), maxSockets+1)))
 	if err := l.scan(flood, overUnix, parseUnix); !errors.Is(err, ErrUnprovable) {
 		t.Errorf("a flood of sockets: %v, want %v", err, ErrUnprovable)
@@ -71,7 +71,7 @@ func TestListeners(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		held, err := l.holds(os.Getpid(), want)
+		held, err := new(descriptors).listens(os.Getpid(), l, want)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,11 +106,10 @@ func TestListeners(t *testing.T) {
 		}
 		conn.Close()
 	}
-	l := &listeners{families: map[uint64]sockets{}, fds: maxFDs}
-	if _, err := l.holds(os.Getpid(), overTCP); !errors.Is(err, ErrUnprovable) {
+	if _, err := (&descriptors{seen: maxFDs}).listens(os.Getpid(), nil, overTCP); !errors.Is(err, ErrUnprovable) {
 		t.Errorf("beyond the bound: %v, want %v", err, ErrUnprovable)
 	}
-	if _, err := l.holds(1<<30, overTCP); !errors.Is(err, ErrGone) {
+	if _, err := new(descriptors).listens(1<<30, nil, overTCP); !errors.Is(err, ErrGone) {
 		t.Errorf("without a process: %v, want %v", err, ErrGone)
 	}
 }
@@ -123,24 +122,14 @@ func FuzzScan(f *testing.F) {
 		if tcp {
 			family = overTCP
 		}
-		l := &listeners{families: map[uint64]sockets{}}
+		l := listeners{}
 		if err := l.scan(strings.NewReader(text), family, parser(family)); err != nil && err.Error() == "" {
 			t.Fatal("an error without words")
 		}
-		for inode, of := range l.families {
+		for inode, of := range l {
 			if inode == 0 || of != family || !strings.Contains(text, fmt.Sprint(inode)) {
 				t.Fatalf("%d: %b", inode, of)
 			}
-		}
-	})
-}
-
-func FuzzSocketInode(f *testing.F) {
-	f.Add("socket:[2560702]")
-	f.Add("pipe:[1]")
-	f.Fuzz(func(t *testing.T, link string) {
-		if n := socketInode(link); n != 0 && !strings.Contains(link, fmt.Sprint(n)) {
-			t.Fatalf("%q gives %d", link, n)
 		}
 	})
 }

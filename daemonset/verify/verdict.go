@@ -21,7 +21,7 @@ func (pr *Proof) count() sight {
 	for pid, c := range pr.children {
 		switch {
 		case !c.server:
-		case c.old && c.role == worker:
+		case c.role == worker && pr.stale(c):
 			s.old = append(s.old, pid)
 		case c.old:
 		case c.role == worker:
