@@ -2,6 +2,7 @@ package shim
 
 import (
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,16 +60,21 @@ func TestAbsent(t *testing.T) {
 // A failure while files are committed leaves every old one in its place,
 // whatever was to be done with it, and signals nobody.
 func TestCommitFails(t *testing.T) {
-	for about, last := range map[string]func(c *container){
-		// A directory where a hidden name has to go: seen before the first rename.
-		"before the first rename": func(c *container) { c.mkdir("/b/" + entry{name: "last"}.hidden()) },
-		// One where the file itself has to go: the last rename fails.
-		"after others": func(c *container) {
+	for _, test := range []struct {
+		about     string
+		meanwhile func(c *container)
+		errno     syscall.Errno
+	}{
+		// Where a hidden name has to go: seen before the first rename.
+		{"a directory at a hidden name", func(c *container) { c.mkdir("/b/" + entry{name: "last"}.hidden()) }, unix.EISDIR},
+		// Where the file itself has to go: the last rename fails.
+		{"a directory", func(c *container) {
 			c.must(os.Remove(c.path("/b/last")))
 			c.mkdir("/b/last")
-		},
+		}, unix.EISDIR},
+		{"a mount point", func(c *container) { c.mount(c.path("/a/same"), "/b/last", "", unix.MS_BIND, "") }, unix.EBUSY},
 	} {
-		t.Run(about, func(t *testing.T) {
+		t.Run(test.about, func(t *testing.T) {
 			c := newContainer(t)
 			c.write("/a/replaced", "old", 0o640)
 			c.write("/a/removed", "old", 0o604)
@@ -91,10 +97,10 @@ func TestCommitFails(t *testing.T) {
 				}
 				w.result.Files = append(w.result.Files, res)
 			}
-			last(c)
+			test.meanwhile(c)
 			err := w.commit()
-			if err == nil || err.Errno != unix.EISDIR {
-				t.Fatalf("%v, want EISDIR", err)
+			if err == nil || err.Errno != test.errno {
+				t.Fatalf("%v, want %v", err, test.errno)
 			}
 			res := w.fail(err)
 			if res.Committed || res.Changed() {
@@ -105,7 +111,7 @@ func TestCommitFails(t *testing.T) {
 					t.Errorf("%s, -before +after:\n%s", f.Path, diff)
 				}
 			}
-			unix.Rmdir(c.path("/b/" + entry{name: "last"}.hidden()))
+			unix.Rmdir(c.path("/b/" + entry{name: "last"}.hidden())) // which is not ours
 			c.stands("/a/replaced", "old", 0o640, 0, 0)
 			c.stands("/a/removed", "old", 0o604, 0, 0)
 			c.stands("/a/same", "same", 0o600, 0, 0)
@@ -119,6 +125,34 @@ func TestCommitFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What a commit needs room for is got before the first rename.
+func TestCommitWithoutInodes(t *testing.T) {
+	c := newContainer(t)
+	c.mkdir("/d")
+	c.mount("tmpfs", "/d", "tmpfs", 0, "nr_inodes=5") // itself, two files, two new ones: none for a second name
+	c.write("/d/a", "old", 0o644)
+	c.write("/d/b", "old", 0o644)
+	res := c.run(Request{Op: Apply, Signal: 1, Files: []File{{Path: "/d/a", Data: []byte("new")}, {Path: "/d/b", Data: []byte("new")}}})
+	c.refused(res, StepCommit, unix.ENOSPC, "full")
+	if res.Committed || res.Changed() {
+		t.Errorf("%+v", res)
+	}
+	c.stands("/d/a", "old", 0o644, 0, 0)
+	c.stands("/d/b", "old", 0o644, 0, 0)
+}
+
+// The other names of a file keep its contents: it is replaced, not written to.
+func TestHardLink(t *testing.T) {
+	c := newContainer(t)
+	c.write("/precious", "old", 0o640)
+	c.must(os.Link(c.path("/precious"), c.path("/f")))
+	if res := c.run(Request{Op: Apply, Files: []File{{Path: "/f", Data: []byte("new")}}}); res.Error != nil {
+		t.Fatal(res.Error)
+	}
+	c.stands("/f", "new", 0o640, 0, 0)
+	c.stands("/precious", "old", 0o640, 0, 0)
 }
 
 // Where the filesystem has no O_TMPFILE the file has its hidden name from the start.

@@ -124,6 +124,22 @@ func TestRefuse(t *testing.T) {
 			},
 			file: File{Path: "/tiny/x", Data: make([]byte, 64<<10)}, step: StepStage, errno: unix.ENOSPC, words: "full",
 		},
+		{
+			about: "a filesystem without inodes",
+			before: func(c *container) {
+				c.mkdir("/tiny")
+				c.mount("tmpfs", "/tiny", "tmpfs", 0, "nr_inodes=1")
+			},
+			file: File{Path: "/tiny/x"}, step: StepStage, errno: unix.ENOSPC, words: "full",
+		},
+		{
+			about: "mkdir in a filesystem without inodes",
+			before: func(c *container) {
+				c.mkdir("/tiny")
+				c.mount("tmpfs", "/tiny", "tmpfs", 0, "nr_inodes=2")
+			},
+			file: File{Path: "/tiny/a/b/x", Mkdir: true}, step: StepOpen, errno: unix.ENOSPC, words: "full",
+		},
 	} {
 		t.Run(test.about, func(t *testing.T) {
 			c := newContainer(t)
