@@ -20,6 +20,9 @@ func (a *Applier) change(ctx context.Context, job Job, c *crossing, want goal, r
 	if want.back {
 		return a.place(ctx, job, c, want, rec)
 	}
+	if err := hold(job, c); err != nil {
+		return err
+	}
 	if err := a.try(ctx, job, c, want, rec); err != nil {
 		if rec.Next != nil { // of an apply that was cut off: it may stand half
 			err = errors.Join(err, a.restore(ctx, job, rec))
@@ -34,6 +37,31 @@ func (a *Applier) change(ctx context.Context, job Job, c *crossing, want goal, r
 		return err
 	}
 	return a.reject(ctx, job, want, rec, err)
+}
+
+// perWorker is how many generations of old workers may drain at once unless the
+// profile says otherwise: of each worker that serves as many old ones.
+const perWorker = 16
+
+// hold puts off a reload that would add to too many old workers which still
+// finish their requests. What goes back is never put off.
+func hold(job Job, c *crossing) error {
+	if c.server == nil || c.preset == nil {
+		return nil
+	}
+	serving, draining, err := c.preset.Census(c.server)
+	if err != nil {
+		return failed(serverState(err), err)
+	}
+	limit := perWorker * max(1, serving)
+	if job.Profile.MaxDraining != nil {
+		limit = *job.Profile.MaxDraining
+	}
+	if draining < limit {
+		return nil
+	}
+	return failed(daemonset.Waiting, fmt.Errorf("old workers that still finish their requests: %d; the next reload is held back until they are fewer than %d "+
+		"(max_draining in [profile]); a timeout in the server, such as nginx's worker_shutdown_timeout, bounds how long they take", draining, limit))
 }
 
 // remember sees to it that there is a way back before anything changes: what the

@@ -194,8 +194,6 @@ func supported(job Job) error {
 	case !hostVisible(c.Runtime):
 		return unsupported("runtime %s runs the container where the node cannot see its processes "+
 			"(Kata, gVisor); podreload enters namespaces of the node's own kernel only", c.Runtime)
-	case c.UserNS:
-		return unsupported("the pod has a user namespace of its own (hostUsers: false), which is not in this version yet")
 	}
 	for _, r := range p.Resources {
 		if r.ReloadCmd != "" {
@@ -216,7 +214,7 @@ func hostVisible(runtime string) bool {
 }
 
 func request(op shim.Op, files []daemonset.File, c daemonset.Container) shim.Request {
-	req := shim.Request{Op: op, UID: c.UID, GID: c.GID}
+	req := shim.Request{Op: op, UID: c.UID, GID: c.GID, UIDMap: idMap(c.UIDMap), GIDMap: idMap(c.GIDMap)}
 	for _, f := range files {
 		file := shim.File{Path: f.Path, Data: f.Data, Absent: f.Absent, UID: f.UID, GID: f.GID, Mkdir: f.Mkdir}
 		if f.Mode != nil {
@@ -226,6 +224,14 @@ func request(op shim.Op, files []daemonset.File, c daemonset.Container) shim.Req
 		req.Files = append(req.Files, file)
 	}
 	return req
+}
+
+func idMap(ranges []daemonset.IDMap) []shim.IDMap {
+	var m []shim.IDMap
+	for _, r := range ranges {
+		m = append(m, shim.IDMap(r))
+	}
+	return m
 }
 
 func fileStatus(files []daemonset.File, r shim.Result) []daemonset.FileStatus {

@@ -24,7 +24,6 @@ func TestSupported(t *testing.T) {
 		"bad profile":  {runc, &template.Profile{Check: "off", Err: errors.New("line 3")}, daemonset.Invalid, "line 3"},
 		"kata":         {daemonset.Container{Runtime: "io.containerd.kata.v2"}, off, daemonset.Unsupported, "io.containerd.kata.v2"},
 		"gvisor":       {daemonset.Container{Runtime: "io.containerd.runsc.v1"}, off, daemonset.Unsupported, "io.containerd.runsc.v1"},
-		"user":         {daemonset.Container{Runtime: "io.containerd.runc.v2", UserNS: true}, off, daemonset.Unsupported, "hostUsers"},
 		"reload_cmd":   {runc, &template.Profile{Check: "off", Resources: []*template.Resource{{Name: "a.toml", ReloadCmd: "x"}}}, daemonset.Unsupported, "a.toml: reload_cmd"},
 		"with signal":  {runc, &template.Profile{Check: "off", Resources: []*template.Resource{{Name: "a.toml", ReloadSignal: "HUP"}}}, "", ""},
 		"old runc v1":  {daemonset.Container{Runtime: "io.containerd.runtime.v1.linux"}, off, "", ""},

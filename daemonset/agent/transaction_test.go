@@ -3,6 +3,7 @@ package agent_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"testing"
@@ -179,4 +180,37 @@ func TestCannotGoBack(t *testing.T) {
 	if _, err := r.applier.Apply(t.Context(), r.manual(c)); errors.Is(err, agent.ErrNotVerified) {
 		t.Errorf("signalled: %v", err)
 	}
+}
+
+// TestHeldBack: no further reload while too many old workers finish their
+// requests; it comes by itself when they are fewer.
+func TestHeldBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.profile(r.name, `process = "nginx"`, "max_draining = 1")
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	r.start()
+	r.live(c, r.put("one"))
+	// A request that has not ended keeps its worker.
+	conn, err := p.Dial(t.Context(), "tcp", "127.0.0.1:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: half\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	r.live(c, r.put("two"))
+	revision := r.put("three")
+	s := r.in(c, daemonset.Waiting, "finish their requests: 1;", "held back", "max_draining")
+	if s.Owed {
+		t.Errorf("status %+v, want nothing begun", s)
+	}
+	serves(t, p, "two")
+	if _, err := io.WriteString(conn, "Connection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	r.live(c, revision)
+	serves(t, p, "three")
 }

@@ -20,17 +20,11 @@ type Checker interface {
 	Check(ctx context.Context, t check.Trial) (check.Verdict, error)
 }
 
-// Words of a profile's check, beside "preset".
-const (
-	checkOff        = "off"
-	checkIfPossible = "if-possible"
-)
-
 // try has the new configuration checked before anything changes. The error's
 // state is Refused where the check said no.
 func (a *Applier) try(ctx context.Context, job Job, c *crossing, want goal, rec *state.Record) error {
 	rec.Unchecked = ""
-	if job.Profile.Check == checkOff {
+	if job.Profile.Check == template.CheckOff {
 		return nil
 	}
 	trial, err := a.trial(job, c, want.files)
@@ -40,7 +34,7 @@ func (a *Applier) try(ctx context.Context, job Job, c *crossing, want goal, rec 
 	switch {
 	case err == nil:
 		return nil
-	case unavailable(err) && job.Profile.Check == checkIfPossible && !(c.preset != nil && c.preset.Mandatory):
+	case unavailable(err) && job.Profile.Check == template.CheckIfPossible && !(c.preset != nil && c.preset.Mandatory):
 		rec.Unchecked = err.Error()
 		return nil
 	}
@@ -154,7 +148,7 @@ func checkError(err error) error {
 	case errors.Is(err, check.ErrRefused):
 		return failed(daemonset.Refused, err)
 	case unavailable(err):
-		return failed(daemonset.Unsupported, fmt.Errorf("%w; check = %q in [profile] applies without, where that is so", err, checkIfPossible))
+		return failed(daemonset.Unsupported, fmt.Errorf("%w; check = %q in [profile] applies without, where that is so", err, template.CheckIfPossible))
 	}
 	return failed(crossingState(err), err)
 }
