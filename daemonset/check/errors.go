@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 )
 
@@ -33,8 +34,12 @@ type Refusal struct {
 
 // Error is one line.
 func (r *Refusal) Error() string {
-	return fmt.Sprintf("%s: %s: %s", ErrRefused, r.Command, oneLine(r.said()))
+	return fmt.Sprintf("%s: %s: %s", ErrRefused, r.Command, oneLine(stamps.ReplaceAllString(r.said(), "")))
 }
+
+// stamps are the times that nginx puts before what it says. Without them the same
+// refusal reads the same each time.
+var stamps = regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d `)
 
 func (r *Refusal) said() string {
 	if r.Output == "" {
