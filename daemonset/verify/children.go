@@ -33,14 +33,12 @@ func (pr *Proof) look() error {
 	if err := pr.master.Alive(); err != nil {
 		return err
 	}
-	now := time.Now()
-	late := now.Sub(pr.looked) >= pr.preset.Overlap
-	pr.looked = now
 	for pid, c := range pr.children {
 		if c.proc.Alive() != nil {
-			pr.drop(pid, c, late)
+			pr.drop(pid, c, time.Since(pr.looked) >= pr.preset.Overlap)
 		}
 	}
+	pr.looked = time.Now() // before the list is read: what it lacks began later
 	if err := pr.meet(); err != nil {
 		return err
 	}
@@ -76,14 +74,15 @@ func (pr *Proof) look() error {
 	return nil
 }
 
-// relieve notes which children have a newer worker beside them: one that was
-// met in a later look or started in a later clock tick (10 ms). A reload starts
-// the new before it ends the old; a respawn comes after a crash.
+// relieve notes which children have a newer one beside them: one that was met in
+// a later look or started in a later clock tick (10 ms). A reload starts the new
+// before it ends the old; a respawn comes after a crash. That the newer one is a
+// worker its title may not say yet, where the processor is busy.
 func (pr *Proof) relieve() {
 	var met int
 	var started uint64
 	for _, c := range pr.children {
-		if c.served > 0 {
+		if c.server {
 			met, started = max(met, c.met), max(started, c.proc.StartTime())
 		}
 	}
@@ -133,8 +132,8 @@ func (pr *Proof) pin(pid int) (*child, error) {
 	return &child{proc: proc, server: pr.preset.belongs(info, pr.container), met: pr.looks}, nil
 }
 
-// drop lets go of a child that has exited. If this look came so late that a whole
-// overlap of old and new fits in since the one before, as on a node without
+// drop lets go of a child that has exited. If that is seen so late that a whole
+// overlap of old and new fits in since the list was read, as on a node without
 // processor time to spare, then not having seen a newer worker means nothing; nor
 // does it where they need not overlap.
 func (pr *Proof) drop(pid int, c *child, late bool) {

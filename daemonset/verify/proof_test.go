@@ -80,6 +80,17 @@ func TestWait(t *testing.T) {
 			says: "crashed",
 		},
 		{
+			name:   "the new one has not titled itself when the old one ends",
+			before: []string{workerTitle},
+			play: func(t *testing.T, tr *tree, old []int, pr *Proof) {
+				pid := tr.start(t, masterTitle)
+				pr.mustLook(t)
+				tr.do(t, "kill %d", old[0])
+				pr.mustLook(t)
+				tr.do(t, "title %d %s", pid, workerTitle)
+			},
+		},
+		{
 			name:   "the overlap fits in between two looks",
 			before: []string{workerTitle},
 			play: func(t *testing.T, tr *tree, old []int, pr *Proof) {
