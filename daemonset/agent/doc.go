@@ -1,10 +1,14 @@
 // Package agent is the reconcile loop: it decides which container gets which
 // files and makes it so, again and again, until the server runs with them.
 //
-// Data goes one way: source → template → nsenter and shim → verify → state.
+// Data goes one way: source → template → check → nsenter and shim → verify → state.
 // This package wires those, and holds what belongs to none of them: the choice
 // of containers ([Choose]), one apply ([Applier]) and the loop ([Agent]). The
 // manual commands use the first two, the daemon all three.
+//
+// An apply is a transaction, and reads from top to bottom: the goal (pass.go), the
+// check (try.go), the commit and its proof (change.go), the way back (back.go). The
+// record says at each moment how the next process finishes or undoes it.
 //
 // The loop is level-triggered. An event (a key, a container, a timer) only
 // wakes the worker of a target; what is done follows from what is true then:
@@ -16,6 +20,7 @@
 // (feed), one a target that applies (worker). A worker works on one container
 // only, so one that hangs delays no other.
 //
-// What is not here: how a server is found and proved (verify), how bytes get
-// inside (nsenter, shim), what the records look like on disk (state).
+// What is not here: how a server is found and proved (verify), how a configuration
+// is tried (check), how bytes get inside (nsenter, shim), what the records look like
+// on disk (state).
 package agent
