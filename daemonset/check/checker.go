@@ -31,6 +31,8 @@ type Checker struct {
 	runtimes ociRuntimes
 	report   func(error)
 	turns    chan struct{} // one taken for each twin under way
+	memory   memory
+	flights  flights
 
 	behind sync.WaitGroup // goroutines that outlive a Check
 	ctx    context.Context
@@ -80,8 +82,8 @@ func (c *Checker) open() error {
 	})
 }
 
-// Close ends the trials under way and waits until all that was made is cleared away, or
-// until a process that cannot be killed has had its time.
+// Close waits until all that was made is cleared away, or until a process that cannot
+// be killed has had its time. No Check may be under way.
 func (c *Checker) Close() error {
 	c.cancel()
 	done := make(chan struct{})

@@ -83,7 +83,7 @@ func (c *Checker) removeMade(ctx context.Context, binary, path string, remove []
 			return err
 		}
 		defer null.Close()
-		if err := c.run(ctx, binary, call{args: remove, dir: "/", output: null}); err != nil && !errors.Is(err, errExit) {
+		if err := c.run(ctx, binary, call{args: remove, output: null}); err != nil && !errors.Is(err, errExit) {
 			errs = append(errs, err)
 		}
 	}

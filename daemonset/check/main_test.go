@@ -22,6 +22,10 @@ var parts struct {
 }
 
 func TestMain(m *testing.M) {
+	if text := os.Getenv(orderEnv); text != "" {
+		fmt.Fprintln(os.Stderr, child(text))
+		os.Exit(1)
+	}
 	code := m.Run()
 	var errs []error
 	for _, n := range parts.nodes {

@@ -52,6 +52,13 @@ func (n node) do(f func() error) error {
 		// Never unlocked: a thread that has been elsewhere is of no use to
 		// others, and ends with the goroutine.
 		runtime.LockOSThread()
+		if unix.Gettid() == unix.Getpid() {
+			// The main thread does not end, and /proc/self is what it is: it is held
+			// here while another goes.
+			defer runtime.UnlockOSThread()
+			done <- n.do(f)
+			return
+		}
 		done <- n.enter(f)
 	}()
 	return <-done

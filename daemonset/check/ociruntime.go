@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -116,7 +117,6 @@ func seal(path string) (int, error) {
 // call is one run of an OCI runtime.
 type call struct {
 	args   []string // without the program's name
-	dir    string
 	output *os.File // standard output and error
 }
 
@@ -129,25 +129,34 @@ func (c *Checker) run(ctx context.Context, binary string, r call) error {
 		return err
 	}
 	defer null.Close()
-	var pid int
-	if err := c.node.do(func() error {
+	attr := &syscall.ProcAttr{
+		Dir: "/",
+		// Nothing of the agent's environment: all that a runtime looks up are programs.
+		Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+		Files: []uintptr{null.Fd(), r.output.Fd(), r.output.Fd()},
+		// A session of its own: the terminal's ^C is for the agent. And it dies with the
+		// agent, so that a Sweep meets no runtime that still makes something.
+		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
+	}
+	return c.node.do(func() error {
+		// Pdeathsig goes by the thread, which therefore stays until the end.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
 		exe, err := c.runtimes.path(binary)
 		if err != nil {
 			return err
 		}
-		pid, err = syscall.ForkExec(exe, append([]string{"runc"}, r.args...), &syscall.ProcAttr{
-			Dir: r.dir,
-			// Nothing of the agent's environment: a runtime looks for programs (newuidmap) only.
-			Env:   []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-			Files: []uintptr{null.Fd(), r.output.Fd(), r.output.Fd()},
-			// A session of its own: the terminal's ^C is for the agent.
-			Sys: &syscall.SysProcAttr{Setsid: true},
-		})
-		return err
-	}); err != nil {
-		return fmt.Errorf("start the OCI runtime %s: %w", binary, err)
-	}
-	// Until it is reaped, below, nobody else can have its pid or its group's.
+		pid, err := syscall.ForkExec(exe, append([]string{"runc"}, r.args...), attr)
+		if err != nil {
+			return fmt.Errorf("start the OCI runtime %s: %w", binary, err)
+		}
+		return c.await(ctx, pid)
+	})
+}
+
+// await waits for an OCI runtime. Until it is reaped nobody else can have its pid, or its
+// group's.
+func (c *Checker) await(ctx context.Context, pid int) error {
 	p, err := nsenter.Pin(pid)
 	if err == nil {
 		err = p.Wait(ctx)

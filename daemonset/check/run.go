@@ -22,11 +22,10 @@ func (t *twin) run(ctx context.Context, trial Trial, target *nsenter.Process, co
 	if err := target.Alive(); err != nil {
 		return "", err
 	}
-	if err := trial.Write(ctx, t.init); err != nil {
-		return "", err
-	}
-	if err := trial.Verify(ctx, t.init); err != nil {
-		return "", err
+	for _, step := range []func(context.Context, *nsenter.Process) error{trial.Write, trial.Verify} {
+		if err := step(ctx, t.init); err != nil {
+			return "", callersError{err}
+		}
 	}
 	t.said.forget() // what the runtime had to say is not the command's
 	begun := time.Now()

@@ -19,7 +19,9 @@ type Trial struct {
 	Forget bool   // never remember a pass
 
 	// Write puts the files into the container whose init it is given, and Verify
-	// proves that they stand there as wanted. Their errors come back as they are.
+	// proves that they stand there as wanted. Their errors come back as they are. They
+	// may be called for an equal trial that waits for this one, when the context of
+	// this one's Check has ended.
 	Write  func(ctx context.Context, init *nsenter.Process) error
 	Verify func(ctx context.Context, init *nsenter.Process) error
 }

@@ -128,7 +128,7 @@ func (t *twin) create(ctx context.Context) error {
 	}
 	t.said = said
 	args := append(t.global(), "create", "--bundle", t.dir, "--pid-file", filepath.Join(t.dir, "pid"), t.id)
-	err = t.c.run(ctx, t.binary, call{args: args, dir: "/", output: theirs})
+	err = t.c.run(ctx, t.binary, call{args: args, output: theirs})
 	theirs.Close()
 	if err != nil {
 		return err
@@ -183,5 +183,5 @@ func (t *twin) start(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return null, t.c.run(ctx, t.binary, call{args: append(t.global(), "start", t.id), dir: "/", output: null})
+	return null, t.c.run(ctx, t.binary, call{args: append(t.global(), "start", t.id), output: null})
 }

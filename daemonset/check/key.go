@@ -1,0 +1,77 @@
+package check
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/podreload/podreload/daemonset"
+)
+
+// keyOf is what a verdict depends on: the image, the commands, the files, the pod's
+// namespace, where names are looked up, and the spec of the twin less what tells one
+// replica from another: who it is joined to, the sources of its volumes, its name. What an
+// environment or a limit says is in it, so that trials are equal rather too seldom.
+func keyOf(t Trial, b bundle) (key, error) {
+	spec, err := parseSpec(b.spec)
+	if err != nil {
+		return key{}, err
+	}
+	mounts := slices.Clone(spec.Mounts)
+	for i := range mounts {
+		mounts[i].Source = ""
+	}
+	common, err := twinSpec(b.spec, change{mounts: mounts})
+	if err != nil {
+		return key{}, err
+	}
+	if common, err = nameless(common); err != nil {
+		return key{}, err
+	}
+	h := sha256.New()
+	for _, part := range [][]byte{
+		[]byte(t.Image), []byte(t.Container.Pod.Namespace), []byte(daemonset.Digest(t.Files)), common,
+	} {
+		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(part))))
+		h.Write(part)
+	}
+	for _, command := range t.Commands {
+		args, _ := json.Marshal(command.Args) // strings
+		h.Write(append(args, '\n'))
+	}
+	return key(h.Sum(nil)), nil
+}
+
+// nameless drops a twin's host name, its cgroup, which is in the pod's, and the level
+// of its SELinux labels, which is the pod's own.
+func nameless(spec []byte) ([]byte, error) {
+	var top, process, linux object
+	var env []string
+	for _, err := range []error{
+		json.Unmarshal(spec, &top), json.Unmarshal(top["process"], &process), json.Unmarshal(top["linux"], &linux), process.get("env", &env),
+	} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "HOSTNAME=") })
+	process.set("env", env)
+	linux.drop("cgroupsPath")
+	unlevel(process, "selinuxLabel")
+	unlevel(linux, "mountLabel")
+	top.set("process", process)
+	top.set("linux", linux)
+	top.drop("hostname", "domainname")
+	return json.Marshal(top)
+}
+
+// unlevel leaves user, role and type of a label.
+func unlevel(o object, name string) {
+	var label string
+	if o.get(name, &label) == nil && label != "" {
+		parts := strings.SplitN(label, ":", 4)
+		o.set(name, parts[:min(3, len(parts))])
+	}
+}
