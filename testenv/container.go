@@ -207,3 +207,11 @@ func (c *Container) Stop(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Remove deletes the record of a container that has ended, and its files.
+func (c *Container) Remove(ctx context.Context) error {
+	if _, err := c.pod.node.runtime.RemoveContainer(ctx, &cri.RemoveContainerRequest{ContainerId: c.ID}); err != nil {
+		return fmt.Errorf("remove container %s: %w", c.Name, err)
+	}
+	return nil
+}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -26,11 +28,12 @@ type Etcd struct {
 }
 
 // StartEtcd starts an etcd whose data and log are below dir, and returns when it can be
-// written to. It listens on free ports. The context bounds the start only.
+// written to. It listens on free ports; where an etcd that was killed has left its data in dir, on
+// that one's. The context bounds the start only.
 func StartEtcd(ctx context.Context, dir string) (*Etcd, error) {
 	e := &Etcd{dir: dir}
 	var err error
-	if e.addr, e.peer, err = freeAddrs(); err != nil {
+	if e.addr, e.peer, err = addrs(dir); err != nil {
 		return nil, fmt.Errorf("start etcd: %w", err)
 	}
 	e.client, err = clientv3.New(clientv3.Config{
@@ -45,6 +48,23 @@ func StartEtcd(ctx context.Context, dir string) (*Etcd, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
+}
+
+// addrs returns the addresses that were used in dir before, else free ones, which it notes there.
+func addrs(dir string) (client, peer string, err error) {
+	note := filepath.Join(dir, "addresses")
+	b, err := os.ReadFile(note)
+	if err == nil {
+		client, peer, _ = strings.Cut(string(b), " ")
+		return client, peer, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", "", err
+	}
+	if client, peer, err = freeAddrs(); err != nil {
+		return "", "", err
+	}
+	return client, peer, errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(note, []byte(client+" "+peer), 0o600))
 }
 
 // freeAddrs returns two loopback addresses that were free a moment ago.

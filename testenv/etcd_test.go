@@ -51,4 +51,18 @@ func TestEtcd(t *testing.T) {
 	if got := e.Endpoint(); got != endpoint {
 		t.Errorf("endpoint %s, want the same as before: %s", got, endpoint)
 	}
+
+	// As after a crash: what is in the folder is enough to come back.
+	e.Stop()
+	again, err := StartEtcd(ctx, e.dir)
+	must(err)
+	defer again.Close()
+	if got := again.Endpoint(); got != endpoint {
+		t.Errorf("endpoint %s of an etcd in the same folder, want %s", got, endpoint)
+	}
+	r, err := again.Client().Get(ctx, "/key")
+	must(err)
+	if r.Header.Revision != first+1 {
+		t.Errorf("an etcd in the same folder is at revision %d, want %d", r.Header.Revision, first+1)
+	}
 }

@@ -188,6 +188,19 @@ func (n *Node) StopContainerd() error {
 	return err
 }
 
+// KillContainerd ends containerd alone as a crash does; pods live on.
+func (n *Node) KillContainerd() error {
+	if n.cmd == nil {
+		return errors.New("kill containerd: it does not run")
+	}
+	if err := n.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("kill containerd: %w", err)
+	}
+	<-n.exited
+	n.cmd = nil
+	return nil
+}
+
 // Restart stops containerd alone, so that pods live on, and starts it again.
 func (n *Node) Restart(ctx context.Context) error {
 	if err := n.StopContainerd(); err != nil {

@@ -138,7 +138,17 @@ func testRestartContainer(t *testing.T, p *Pod) {
 		t.Errorf("container %s after a restart, %s before", c.ID, old.ID)
 	}
 	testGet(t, p)
-	r, err := p.node.runtime.ListContainers(ctx, &cri.ListContainersRequest{
+	wantRecords(t, p.node, map[uint32]string{0: "CONTAINER_EXITED", 1: "CONTAINER_RUNNING"})
+	if err := old.Remove(ctx); err != nil {
+		t.Fatal(err)
+	}
+	wantRecords(t, p.node, map[uint32]string{1: "CONTAINER_RUNNING"})
+}
+
+// wantRecords compares what containerd knows of containers called nginx, by attempt.
+func wantRecords(t *testing.T, n *Node, want map[uint32]string) {
+	t.Helper()
+	r, err := n.runtime.ListContainers(t.Context(), &cri.ListContainersRequest{
 		Filter: &cri.ContainerFilter{LabelSelector: map[string]string{"io.kubernetes.container.name": "nginx"}},
 	})
 	if err != nil {
@@ -148,7 +158,6 @@ func testRestartContainer(t *testing.T, p *Pod) {
 	for _, c := range r.Containers {
 		got[c.Metadata.Attempt] = c.State.String()
 	}
-	want := map[uint32]string{0: "CONTAINER_EXITED", 1: "CONTAINER_RUNNING"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("records of nginx by attempt (-want +got):\n%s", diff)
 	}

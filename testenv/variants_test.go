@@ -117,10 +117,9 @@ func TestCrash(t *testing.T) {
 			if len(sockets) == 0 || err != nil {
 				t.Errorf("sockets of shims: %v, %v", sockets, err)
 			}
-			if err := n.cmd.Process.Kill(); err != nil {
+			if err := n.KillContainerd(); err != nil {
 				t.Fatal(err)
 			}
-			<-n.exited
 			if _, err := os.Stat("/proc/" + strconv.Itoa(pid)); err != nil {
 				t.Fatalf("nginx did not outlive containerd: %v", err)
 			}
