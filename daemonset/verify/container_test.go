@@ -70,10 +70,15 @@ func awaitServer(t testing.TB, p Preset, init *nsenter.Process) (*nsenter.Proces
 	return master, pr
 }
 
-// write writes a file of the container, through the node's /proc.
+// write replaces a file of the container, through the node's /proc. A server that
+// is at a reload reads all of the old one or all of the new one.
 func write(t testing.TB, init *nsenter.Process, file, data string) {
 	t.Helper()
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/root%s", init.Pid(), file), []byte(data), 0o644); err != nil {
+	path := fmt.Sprintf("/proc/%d/root%s", init.Pid(), file)
+	if err := os.WriteFile(path+".new", []byte(data), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
 		t.Fatal(err)
 	}
 }

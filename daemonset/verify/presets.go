@@ -43,6 +43,10 @@ type Preset struct {
 	// have finished with it.
 	Blocks bool
 
+	// Processes is the variable of the master's environment in which it hands on
+	// what it knows of its processes when it executes itself, as haproxy does.
+	Processes string
+
 	// Overlap is how long old and new workers run side by side at least; 0 where
 	// that is not known. The end of an old worker then tells nothing.
 	Overlap time.Duration
@@ -88,15 +92,16 @@ var presets = []Preset{{
 	// along. The new worker asks the old one to finish, which closes its
 	// listening sockets at once. If the configuration is bad the master
 	// executes itself to wait as well, and the old worker goes on.
-	Name:    "haproxy",
-	Signal:  syscall.SIGUSR2,
-	Exe:     []string{"haproxy"},
-	Success: daemonset.SuccessChildren,
-	Listens: overTCP | overUnix,
-	Blocks:  true,
-	Alone:   "without -W",
-	Check:   []string{"-c"},
-	Options: Options{Valued: "CLNSfmnpx", Config: "CLf", Words: []string{"-dr", "-dW"}, Rest: true, Env: true, Own: "HAPROXY_"},
+	Name:      "haproxy",
+	Signal:    syscall.SIGUSR2,
+	Exe:       []string{"haproxy"},
+	Success:   daemonset.SuccessChildren,
+	Listens:   overTCP | overUnix,
+	Blocks:    true,
+	Processes: "HAPROXY_PROCESSES",
+	Alone:     "without -W",
+	Check:     []string{"-c"},
+	Options:   Options{Valued: "CLNSfmnpx", Config: "CLf", Words: []string{"-dr", "-dW"}, Rest: true, Env: true, Own: "HAPROXY_"},
 }, {
 	// The parent of apache (server/main.c, server/mpm) tells its children to
 	// finish, whereupon they close their listening sockets, and then reads the

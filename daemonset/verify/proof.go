@@ -148,7 +148,7 @@ func (pr *Proof) wait(ctx context.Context) error {
 		}
 		seen := pr.count()
 		if seen.proved() && (m.idle() || !pr.preset.Blocks) {
-			return nil
+			return pr.confirm(seen, m)
 		}
 		switch {
 		case !m.idle() || !pr.preset.Blocks || seen.hopeful():
@@ -168,6 +168,20 @@ func (pr *Proof) wait(ctx context.Context) error {
 			pause = shortest
 		}
 	}
+}
+
+// confirm asks a master that is done, and has new workers, whether they are of
+// its last reload.
+func (pr *Proof) confirm(seen sight, m mask) error {
+	failed, err := pr.preset.failed(pr.master.Pid())
+	if alive := pr.master.Alive(); alive != nil {
+		return alive
+	}
+	if failed {
+		seen.failed = true
+		return pr.notTaken(seen, m)
+	}
+	return err
 }
 
 // sleep waits for the given time, or until ctx or a serving old worker ends. One

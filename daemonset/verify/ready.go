@@ -9,18 +9,23 @@ import (
 
 // ready says whether a reload of this master would show.
 func (pr *Proof) ready(master nsenter.Info) error {
-	serving, next := 0, 0
+	serving, idle, next := 0, 0, 0
 	for pid, c := range pr.children {
 		switch {
 		case !c.server:
 		case c.role == worker && (c.current || !pr.preset.Pipes):
 			serving++
+		case c.role == draining:
+			idle++
 		case c.role == helper && pr.preset.Master != "" && pr.leads(pid):
 			next = pid
 		}
 	}
 	if serving > 0 && next == 0 {
 		return nil
+	}
+	if idle > 0 && pr.preset.Listens != 0 && pr.preset.Blocks && !pr.busy {
+		return nil // its configuration has it listen on nothing, which a reload can mend
 	}
 	if pr.preset.Master == "" {
 		return fmt.Errorf("%w: process %d has no worker: it starts, reloads or ends, or is run without any (%s); see the container's log",

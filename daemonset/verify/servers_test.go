@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -105,6 +106,66 @@ func testHaproxy(t *testing.T, node *testenv.Node) {
 			if err := reload(); !errors.Is(err, ErrNotTaken) || !strings.Contains(err.Error(), "kept its old configuration") {
 				t.Errorf("bad: got %v, want %v", err, ErrNotTaken)
 			}
+		}
+	})
+
+	// Somebody else's reload, of the good configuration, is under way when ours of
+	// the bad one is asked for: its worker is no proof of ours.
+	t.Run("another reload under way", func(t *testing.T) {
+		for range 10 {
+			write(t, init, haproxyFile, good)
+			if err := reload(); err != nil {
+				t.Fatal(err)
+			}
+			kill(t, master, p.Signal)
+			time.Sleep(rand.N(120 * time.Millisecond)) // any moment of it
+			write(t, init, haproxyFile, "nonsense\n")
+			_, pr := awaitServer(t, p, init) // for a moment nobody listens
+			kill(t, master, p.Signal)
+			if err := waitAtMost(t, pr, patience); !errors.Is(err, ErrNotTaken) {
+				t.Errorf("got %v, want %v", err, ErrNotTaken)
+			}
+		}
+	})
+
+	// All of it is over when the first look comes, as on a busy machine.
+	t.Run("another reload under way, seen late", func(t *testing.T) {
+		write(t, init, haproxyFile, good)
+		if err := reload(); err != nil {
+			t.Fatal(err)
+		}
+		pr, err := p.Before(master)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pr.Close()
+		if err := reload(); err != nil {
+			t.Fatal(err)
+		}
+		write(t, init, haproxyFile, "nonsense\n")
+		if err := reload(); !errors.Is(err, ErrNotTaken) {
+			t.Fatal(err)
+		}
+		if err := waitAtMost(t, pr, patience); !errors.Is(err, ErrNotTaken) || !strings.Contains(err.Error(), "a reload before this one") {
+			t.Errorf("got %v, want %v", err, ErrNotTaken)
+		}
+	})
+
+	// haproxy takes an empty configuration, and its worker then has nothing to do.
+	t.Run("empty", func(t *testing.T) {
+		write(t, init, haproxyFile, "")
+		pr, err := p.Before(master)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer pr.Close()
+		kill(t, master, p.Signal)
+		if err := waitAtMost(t, pr, enough); !errors.Is(err, ErrNotTaken) || !strings.Contains(err.Error(), "does not listen") {
+			t.Errorf("got %v, want %v", err, ErrNotTaken)
+		}
+		write(t, init, haproxyFile, good)
+		if err := reload(); err != nil {
+			t.Error(err)
 		}
 	})
 

@@ -13,6 +13,7 @@ type sight struct {
 	fresh   int   // of those, the ones that serve
 	passing int   // of those, the ones that were seen once only
 	crashed int   // old workers that ended before a newer one was there
+	failed  bool  // the master says that its last reload failed
 }
 
 // count sums up the last look.
@@ -57,6 +58,8 @@ func (pr *Proof) notTaken(s sight, m mask) error {
 		what = fmt.Sprintf("%d of its old workers ended before a new one was there: they crashed; see the container's log", s.crashed)
 	case m.blocked && s.fresh == 0:
 		what = fmt.Sprintf("%s (process %d) is still at work on it", name, master)
+	case s.failed:
+		what = fmt.Sprintf("its new workers are of a reload before this one, which failed: %s kept that configuration; see the container's log", name)
 	case len(s.old) > 0 && s.fresh == 0:
 		what = fmt.Sprintf("the same %s still run: %s kept its old configuration; see the container's log",
 			workers(s.old), name)
@@ -66,6 +69,8 @@ func (pr *Proof) notTaken(s sight, m mask) error {
 	case len(s.old) > 0:
 		what = fmt.Sprintf("%d new workers run beside the old %s, which neither end nor drain; see the container's log",
 			s.fresh, workers(s.old))
+	case s.fresh == 0 && s.born > 0 && pr.preset.Listens != 0:
+		what = "its new worker does not listen; see the container's log"
 	case s.fresh == 0:
 		what = "no worker runs; see the container's log"
 	default:
