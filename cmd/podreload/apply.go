@@ -47,7 +47,7 @@ var applyCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		applier, closeApplier, err := openApplier(c)
+		applier, closeApplier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}

@@ -43,7 +43,7 @@ var checkCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		applier, closeApplier, err := openApplier(c)
+		applier, closeApplier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}

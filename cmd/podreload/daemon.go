@@ -31,7 +31,7 @@ var daemonCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		applier, closeApplier, err := openApplier(c)
+		applier, closeApplier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}

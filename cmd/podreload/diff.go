@@ -23,7 +23,7 @@ var diffCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		applier, closeApplier, err := openApplier(c)
+		applier, closeApplier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}

@@ -98,7 +98,7 @@ func sameBuild(path string) error {
 }
 
 // openApplier opens what an apply needs. The caller closes it.
-func openApplier(c *cli.Command) (*agent.Applier, func(), error) {
+func openApplier(ctx context.Context, c *cli.Command) (*agent.Applier, func(), error) {
 	store, err := openStore(c)
 	if err != nil {
 		return nil, nil, err
@@ -107,7 +107,7 @@ func openApplier(c *cli.Command) (*agent.Applier, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	checker, err := openChecker(c)
+	checker, err := openChecker(ctx, c)
 	if err != nil {
 		shim.Close()
 		return nil, nil, err
@@ -121,12 +121,21 @@ func openApplier(c *cli.Command) (*agent.Applier, func(), error) {
 	return &agent.Applier{Store: store, Shim: shim, Checker: checker, Timeout: c.Duration("timeout")}, closeAll, nil
 }
 
-func openChecker(c *cli.Command) (*check.Checker, error) {
+// openChecker opens the folder for twins, and clears away what a process that was
+// killed has left there.
+func openChecker(ctx context.Context, c *cli.Command) (*check.Checker, error) {
 	dir, err := filepath.Abs(c.Root().String("state"))
 	if err != nil {
 		return nil, err
 	}
-	return check.Open(filepath.Join(dir, "twins"), func(err error) { logrus.WithError(err).Warn("a twin is not cleared away whole") })
+	checker, err := check.Open(filepath.Join(dir, "twins"), func(err error) { logrus.WithError(err).Warn("a twin is not cleared away whole") })
+	if err != nil {
+		return nil, err
+	}
+	if err := checker.Sweep(ctx); err != nil {
+		logrus.WithError(err).Warn("what an earlier podreload left is not cleared away whole")
+	}
+	return checker, nil
 }
 
 // view is the node as it is now: what runs, what was chosen, what is recorded.

@@ -40,7 +40,7 @@ var signalCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		applier, closeApplier, err := openApplier(c)
+		applier, closeApplier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}

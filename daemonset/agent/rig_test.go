@@ -66,7 +66,9 @@ func newRig(t *testing.T, node *testenv.Node) *rig {
 	}
 	r.applier = &agent.Applier{Store: store, Shim: shim, Checker: checker, Timeout: 20 * time.Second}
 	t.Cleanup(func() {
-		if err := errors.Join(checker.Close(), shim.Close(), store.Close()); err != nil {
+		// A daemon that the test killed may have left twins.
+		swept := checker.Sweep(context.WithoutCancel(t.Context()))
+		if err := errors.Join(swept, checker.Close(), shim.Close(), store.Close()); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {
