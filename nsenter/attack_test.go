@@ -19,19 +19,22 @@ import (
 // namespaces is the last of it: a process that is only put into the PID
 // namespace, as exec inside would, gives the node's root away at once.
 func TestAttack(t *testing.T) {
-	node := testenv.NewNode(t, testenv.Debian)
 	attack := buildAttack(t)
 	t.Setenv("PODRELOAD_TEST_SECRET", "agent-secret-in-environment")
 	s := sealed(t)
 	for _, test := range []struct {
 		name         string
+		version      testenv.Version
+		users        bool
 		capabilities []string
 	}{
-		{"ptrace", []string{"SYS_PTRACE"}},
-		{"ptrace-admin", []string{"SYS_PTRACE", "SYS_ADMIN"}},
+		{"ptrace", testenv.Debian, false, []string{"SYS_PTRACE"}},
+		{"ptrace-admin", testenv.Debian, false, []string{"SYS_PTRACE", "SYS_ADMIN"}},
+		// In a user namespace those capabilities are over its own only.
+		{"ptrace-admin-users", testenv.V2, true, []string{"SYS_PTRACE", "SYS_ADMIN"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c, p := attacker(t, node, test.name, attack, test.capabilities)
+			c, p := attacker(t, testenv.NewNode(t, test.version), testenv.PodConfig{Name: test.name, UserNS: test.users}, attack, test.capabilities)
 			seen := crossUntilSeen(t, s, p, c)
 			log, err := c.Logs()
 			if err != nil {
@@ -42,6 +45,9 @@ func TestAttack(t *testing.T) {
 			}
 			t.Logf("%d children were seen", seen)
 
+			if test.users {
+				return // not even what follows gives anything away there
+			}
 			// The attack does find what there is to find.
 			naive := exec.Command("nsenter", "--target", fmt.Sprint(p.Pid()), "--pid", "sleep", "1000")
 			if err := naive.Start(); err != nil {
@@ -70,15 +76,13 @@ func buildAttack(t *testing.T) string {
 	return dir
 }
 
-func attacker(t *testing.T, node *testenv.Node, name, dir string, capabilities []string) (*testenv.Container, *nsenter.Process) {
+func attacker(t *testing.T, node *testenv.Node, config testenv.PodConfig, dir string, capabilities []string) (*testenv.Container, *nsenter.Process) {
 	t.Helper()
-	pod, err := node.RunPod(t.Context(), testenv.PodConfig{
-		Name: name, Namespace: "default", UID: name,
-		Containers: []testenv.ContainerConfig{{
-			Name: "attacker", Command: []string{"/attack/attack"}, Capabilities: capabilities,
-			Mounts: []testenv.Mount{{HostPath: dir, ContainerPath: "/attack", ReadOnly: true}},
-		}},
-	})
+	config.Containers = []testenv.ContainerConfig{{
+		Name: "attacker", Command: []string{"/attack/attack"}, Capabilities: capabilities,
+		Mounts: []testenv.Mount{{HostPath: dir, ContainerPath: "/attack", ReadOnly: true}},
+	}}
+	pod, err := node.RunPod(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
