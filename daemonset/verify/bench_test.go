@@ -88,6 +88,38 @@ func waitGone(b *testing.B, master *nsenter.Process, old []int) {
 	})
 }
 
+// BenchmarkServers is the proof of the others, which takes as long as they do.
+func BenchmarkServers(b *testing.B) {
+	node := testenv.NewNode(b, testenv.Debian)
+	for name, command := range map[string][]string{
+		"haproxy": {"haproxy", "-W", "-f", haproxyFile},
+		"apache":  {"apache2", "-D", "FOREGROUND"},
+	} {
+		p := preset(b, name)
+		_, init := run(b, node, testenv.PodConfig{Name: "bench-" + name, Containers: []testenv.ContainerConfig{{Name: "web", Command: command}}})
+		master, pr := awaitServer(b, p, init)
+		b.Run(name+"/look", func(b *testing.B) {
+			for b.Loop() {
+				pr.mustLook(b)
+			}
+		})
+		b.Run(name+"/census", func(b *testing.B) {
+			for b.Loop() {
+				if _, _, err := p.Census(master); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/proof", func(b *testing.B) {
+			for b.Loop() {
+				if err := reloadServer(b, p, master, patience); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkFindElsewhere is the search of all of /proc, and what it found.
 func BenchmarkFindElsewhere(b *testing.B) {
 	dir := cgroup(b)

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,7 +36,7 @@ func TestServers(t *testing.T) {
 	t.Run("matchers", func(t *testing.T) { testMatchers(t, node) })
 }
 
-// half begins a request and leaves it unfinished.
+// half begins a request, which a worker has taken, and leaves it unfinished.
 func half(t *testing.T, pod *testenv.Pod) net.Conn {
 	t.Helper()
 	conn, err := pod.Dial(t.Context(), "tcp", "127.0.0.1:80")
@@ -46,7 +47,36 @@ func half(t *testing.T, pod *testenv.Pod) net.Conn {
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: half\r\n"); err != nil {
 		t.Fatal(err)
 	}
+	_, port, _ := net.SplitHostPort(conn.LocalAddr().String())
+	poll(t, time.Now().Add(patience), func() bool { return accepted(t, pod, port) })
 	return conn
+}
+
+// accepted reports whether a server has accepted the connection from that port:
+// until then its socket has no inode.
+func accepted(t *testing.T, pod *testenv.Pod, port string) bool {
+	t.Helper()
+	pid, err := pod.Container("web").Pid(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"net/tcp", "net/tcp6"} {
+		b, err := readProc(pid, file, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(b)) {
+			f := strings.Fields(line)
+			if len(f) > 9 && strings.HasSuffix(f[1], ":0050") && strings.HasSuffix(f[2], fmt.Sprintf(":%04X", n)) && f[9] != "0" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // finish ends a request that was begun, which has to be answered.
@@ -277,15 +307,7 @@ func testApache(t *testing.T, node *testenv.Node, mpm string) {
 		if err := reload(); err != nil {
 			t.Error(err)
 		}
-		// The one that the request is in drains; all others end. It may have come
-		// to a worker only now, and then none does.
-		poll(t, time.Now().Add(patience), func() bool {
-			serving, draining, err := p.Census(master)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return serving > 0 && draining <= 1
-		})
+		drains(t, p, master, 1) // the one that the request is in; all others end
 		finish(t, conn)
 		drains(t, p, master, 0)
 	})
