@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,18 +19,18 @@ const victimOf = "PODRELOAD_SHIM_TEST_VICTIM" // names the root that the victim 
 // oldFiles and newFiles are the two sets that a killed request may leave in any
 // mixture. A nil is a file that is not there.
 var (
-	paths    = []string{"/etc/replaced", "/etc/fresh", "/etc/removed", "/etc/last"}
+	paths    = []string{"/etc/replaced", "/etc/fresh", "/made/dir/fresh", "/etc/removed", "/etc/last"}
 	oldFiles = map[string]*string{"/etc/replaced": text("old\n"), "/etc/removed": text("old\n"), "/etc/last": text("old\n")}
-	newFiles = map[string]*string{"/etc/replaced": text("new\n"), "/etc/fresh": text("new\n"), "/etc/last": text("new\n")}
+	newFiles = map[string]*string{"/etc/replaced": text("new\n"), "/etc/fresh": text("new\n"), "/made/dir/fresh": text("new\n"), "/etc/last": text("new\n")}
 )
 
 func text(s string) *string { return &s }
 
 // applying is the request that leads to a set.
 func applying(set map[string]*string) Request {
-	req := Request{Op: Apply}
+	req := Request{Op: Apply, UID: 7, GID: 8}
 	for _, path := range paths {
-		f := File{Path: path, Absent: set[path] == nil}
+		f := File{Path: path, Mkdir: true, Absent: set[path] == nil}
 		if !f.Absent {
 			f.Data = []byte(*set[path])
 		}
@@ -57,7 +58,7 @@ func victim(dir string) {
 	os.Exit(0)
 }
 
-// A shim that is killed before any one of its system calls leaves every file
+// A shim that is killed before any call that changes something leaves every file
 // whole, old or new, and the next request for the same files takes away what it
 // left beside them: whether it does the same again or puts the old ones back.
 func TestKilledAnywhere(t *testing.T) {
@@ -82,6 +83,12 @@ func TestKilledAnywhere(t *testing.T) {
 				t.Errorf("killed at call %d: %s is neither the old file nor the new", n, path)
 			}
 		}
+		for _, dir := range []string{"/made", "/made/dir"} {
+			var st unix.Stat_t
+			if err := unix.Lstat(c.path(dir), &st); err == nil && (st.Mode != unix.S_IFDIR|0o755 || st.Uid != 7 || st.Gid != 8) {
+				t.Errorf("killed at call %d: %s has mode %o, owner %d:%d", n, dir, st.Mode, st.Uid, st.Gid)
+			}
+		}
 		if old > 0 && now > 0 {
 			mixed++
 		}
@@ -99,7 +106,7 @@ func TestKilledAnywhere(t *testing.T) {
 		}
 		c.clean()
 		if !killed {
-			t.Logf("%d system calls; %d times the set was mixed, %d times something hidden was left", n-1, mixed, hidden)
+			t.Logf("%d calls; %d times the set was mixed, %d times something hidden was left", n-1, mixed, hidden)
 			break
 		}
 		if t.Failed() || n == 10000 {
@@ -130,12 +137,17 @@ func (c *container) hidden() []string {
 	return names
 }
 
-// killAt runs a victim and kills it before its nth system call. It answers
-// whether the victim made so many.
+// changing are the calls by which the shim changes a filesystem.
+var changing = map[uint64]bool{
+	unix.SYS_OPENAT: true, unix.SYS_WRITE: true, unix.SYS_FCHOWN: true, unix.SYS_FCHMOD: true, unix.SYS_FSETXATTR: true, unix.SYS_FREMOVEXATTR: true,
+	unix.SYS_MKDIRAT: true, unix.SYS_LINKAT: true, unix.SYS_RENAMEAT: true, unix.SYS_RENAMEAT2: true, unix.SYS_UNLINKAT: true,
+}
+
+// killAt runs a victim and kills it before its nth call that changes something.
+// It answers whether the victim made so many.
 func (c *container) killAt(n int) (killed bool) {
 	cmd := exec.Command("/proc/self/exe")
-	// No signals of the runtime's own.
-	cmd.Env = []string{victimOf + "=" + c.dir, "GODEBUG=asyncpreemptoff=1", "GOGC=off"}
+	cmd.Env = []string{victimOf + "=" + c.dir}
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	stdin, err := cmd.StdinPipe()
@@ -156,7 +168,7 @@ func (c *container) killAt(n int) (killed bool) {
 	c.must(unix.PtraceSetOptions(pid, unix.PTRACE_O_TRACESYSGOOD|unix.PTRACE_O_EXITKILL))
 	stdin.Write([]byte("g")) // go
 	const syscallStop = unix.SIGTRAP | 0x80
-	for stops := 0; ; {
+	for calls := 0; ; {
 		signal := 0
 		switch {
 		case status.Exited():
@@ -165,17 +177,35 @@ func (c *container) killAt(n int) (killed bool) {
 			}
 			return false
 		case status.StopSignal() == syscallStop:
-			// Each call stops twice; the first stop is the return of the read
-			// that the victim waited in.
-			if stops++; stops == 2*n {
+			if nr, entering := c.call(pid); !entering || !changing[nr] {
+				break
+			}
+			if calls++; calls == n {
 				c.must(unix.Kill(pid, unix.SIGKILL))
 				return true
 			}
 		case status.StopSignal() != unix.SIGTRAP:
-			signal = int(status.StopSignal())
+			signal = int(status.StopSignal()) // of Go's runtime to itself
 		}
 		c.must(unix.PtraceSyscall(pid, signal))
 		_, err := unix.Wait4(pid, &status, unix.WALL, nil)
 		c.must(err)
 	}
+}
+
+// call is the system call that a stopped process enters or leaves: ptrace(2),
+// PTRACE_GET_SYSCALL_INFO, which is the same on every architecture.
+func (c *container) call(pid int) (nr uint64, entering bool) {
+	var info struct {
+		op     uint8 // 1: PTRACE_SYSCALL_INFO_ENTRY
+		_      [3]uint8
+		arch   uint32
+		ip, sp uint64
+		nr     uint64
+		args   [6]uint64
+	}
+	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_GET_SYSCALL_INFO, uintptr(pid), unsafe.Sizeof(info), uintptr(unsafe.Pointer(&info)), 0, 0); errno != 0 {
+		c.t.Fatal("PTRACE_GET_SYSCALL_INFO:", errno)
+	}
+	return info.nr, info.op == 1
 }

@@ -53,10 +53,10 @@ func (w *work) dir(name string, f File) (int, error) {
 	dir, err := w.openDir(name)
 	if err == unix.ENOENT {
 		switch {
-		case w.req.Op == Read, f.Absent, w.req.Op == Compare && f.Mkdir:
+		case w.req.Op == Apply && (f.Mkdir || f.Absent):
+			dir, err = w.mkdir(name, f.Absent)
+		case w.req.Op == Read, f.Absent, f.Mkdir:
 			return -1, errMissingParent
-		case f.Mkdir:
-			dir, err = w.mkdir(name)
 		}
 	}
 	if err == nil {
@@ -77,32 +77,6 @@ func (w *work) dir(name string, f File) (int, error) {
 	return dir, nil
 }
 
-// mkdir makes what is missing of a directory and opens it. As long as the path
-// exists it is resolved from the root; from the first directory that has to be
-// made on, step by step, where links do not count.
-func (w *work) mkdir(name string) (int, error) {
-	at, err := w.openDir("/")
-	making, path := false, ""
-	for part := range strings.SplitSeq(name, "/") {
-		if part == "" || part == "." {
-			continue
-		}
-		path += "/" + part
-		next := -1
-		if err == nil && !making {
-			next, err = w.openDir(path)
-			if err == unix.ENOENT {
-				making, err = true, w.suits(at)
-			}
-		}
-		if err == nil && making {
-			next, err = w.mkdirAt(entry{at, part})
-		}
-		at = next
-	}
-	return at, err
-}
-
 // openDir opens a directory as the container sees it.
 func (w *work) openDir(name string) (int, error) {
 	fd, err := openat2(w.root.Dir, name, unix.O_PATH|unix.O_DIRECTORY, resolve)
@@ -110,54 +84,6 @@ func (w *work) openDir(name string) (int, error) {
 		return -1, err
 	}
 	return w.keep(fd), nil
-}
-
-// mkdirAt makes one directory and gives it the request's owner. It may have been
-// swapped before it is opened, by someone who can write to the parent: what is
-// opened must be empty and root's, as made, or else is not touched.
-func (w *work) mkdirAt(e entry) (int, error) {
-	if e.name == ".." {
-		return -1, refusal("directories are only made for a path without ..")
-	}
-	if err := unix.Mkdirat(e.dir, e.name, 0o755); err != nil {
-		return -1, err
-	}
-	w.made = append(w.made, e)
-	fd, err := openat2(e.dir, e.name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW,
-		unix.RESOLVE_BENEATH|unix.RESOLVE_NO_SYMLINKS|unix.RESOLVE_NO_XDEV)
-	if err != nil {
-		return -1, err
-	}
-	w.keep(fd)
-	var st unix.Stat_t
-	err = unix.Fstat(fd, &st)
-	if err == nil && (st.Uid != w.fsuid || !empty(fd)) {
-		err = refusal("the directory " + e.name + " was changed while it was made; try again")
-	}
-	if err == nil {
-		err = w.inheritLabel(e.dir, fd)
-	}
-	if err == nil {
-		var uid, gid int
-		if uid, gid, err = w.owner(Attributes{UID: w.req.UID, GID: w.req.GID}); err == nil {
-			err = unix.Fchown(fd, uid, gid)
-		}
-	}
-	return fd, err
-}
-
-// empty says whether a directory that is open for reading has no entries.
-func empty(fd int) bool {
-	buf := make([]byte, 4096)
-	for {
-		n, err := unix.ReadDirent(fd, buf)
-		if err != nil || n == 0 {
-			return err == nil
-		}
-		if _, names, _ := unix.ParseDirent(buf[:n], -1, nil); names > 0 { // without . and ..
-			return false
-		}
-	}
 }
 
 // suits refuses the kernel's own filesystems, where a file is a switch and not
