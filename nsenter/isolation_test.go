@@ -64,18 +64,26 @@ func TestShimHoldsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	messengers := 0
 	for _, task := range tasks {
-		main := task.Name() == strconv.Itoa(info.Pid)
-		for fd, target := range descriptors(t, proc+"task/"+task.Name()) {
+		held := descriptors(t, proc+"task/"+task.Name())
+		if len(held) == 1 && strings.HasPrefix(held[0], "socket:") {
+			messengers++ // it has its end of the line to the main thread
+			continue
+		}
+		for fd, target := range held {
 			switch {
-			case target == "anon_inode:[pidfd]":
-			case !main && strings.HasPrefix(target, "socket:"):
-			case main && target == "/": // the container's root
-			case main && target == proc+"fd":
+			case target == "anon_inode:[pidfd]", strings.HasPrefix(target, "socket:"):
+			case target == "anon_inode:[eventpoll]", target == "anon_inode:[eventfd]": // Go's poller
+			case target == "/": // the container's root
+			case target == proc+"fd":
 			default:
-				t.Errorf("thread %s (main: %v) holds %d, %s", task.Name(), main, fd, target)
+				t.Errorf("thread %s holds %d, %s", task.Name(), fd, target)
 			}
 		}
+	}
+	if messengers != 1 {
+		t.Errorf("%d threads hold the line alone", messengers)
 	}
 }
 
@@ -89,10 +97,6 @@ func TestChildHoldsNothing(t *testing.T) {
 	shim := trace(t, p, write(t, "/etc/x", ""))
 
 	child := mustInfo(t, awaitBirth(t, shim))
-	defer func() { // or the container would wait for what only its tracer can reap
-		unix.Kill(-shim, unix.SIGKILL)
-		awaitStop(t, child.Pid)
-	}()
 	if child.PIDNS != mustInfo(t, p.Pid()).PIDNS {
 		t.Error("it is in another PID namespace than the container")
 	}
@@ -143,7 +147,7 @@ func dataOf(t *testing.T, proc string) (named []string) {
 }
 
 // trace starts a shim with this thread as its tracer, as nsenter does but for that,
-// and gives it the request. Its children stop at their birth.
+// and gives it the request. Its threads and its child stop at their birth.
 func trace(t *testing.T, p *process, request []byte) (shim int) {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -159,14 +163,17 @@ func trace(t *testing.T, p *process, request []byte) (shim int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	t.Cleanup(func() { // or the container would wait for what only its tracer can reap
 		unix.Kill(-process.Pid, unix.SIGKILL)
-		process.Wait()
+		for err := error(nil); err == nil || errors.Is(err, unix.EINTR); {
+			_, err = unix.Wait4(-process.Pid, nil, unix.WALL, nil) // each thread and the child
+		}
+		process.Release()
 	})
 	if status := awaitStop(t, process.Pid); !status.Stopped() {
 		t.Fatalf("the shim did not stop at its start: %#x", status)
 	}
-	if err := unix.PtraceSetOptions(process.Pid, unix.PTRACE_O_TRACEFORK); err != nil {
+	if err := unix.PtraceSetOptions(process.Pid, unix.PTRACE_O_TRACECLONE); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.PtraceCont(process.Pid, 0); err != nil {
@@ -186,24 +193,30 @@ func trace(t *testing.T, p *process, request []byte) (shim int) {
 	return process.Pid
 }
 
-// awaitBirth lets a seized process run until it has a child, which is stopped
+// awaitBirth lets a traced shim's threads run until it has a child, which is stopped
 // before its first instruction.
-func awaitBirth(t *testing.T, pid int) (child int) {
+func awaitBirth(t *testing.T, shim int) (child int) {
 	t.Helper()
 	for {
-		status := awaitStop(t, pid)
-		switch {
-		case !status.Stopped():
-			t.Fatalf("process %d ended without a child: %#x", pid, status)
-		case status.TrapCause() == unix.PTRACE_EVENT_FORK:
-			msg, err := unix.PtraceGetEventMsg(pid)
-			if err != nil {
-				t.Fatal(err)
-			}
-			awaitStop(t, int(msg))
-			return int(msg)
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-shim, &status, unix.WALL, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
 		}
-		if err := unix.PtraceCont(pid, int(status.StopSignal())); err != nil {
+		if err != nil || pid == shim && !status.Stopped() {
+			t.Fatalf("process %d ended without a child: %#x, %v", shim, status, err)
+		}
+		if !status.Stopped() {
+			continue // a thread ended
+		}
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d", shim, pid)); err != nil {
+			return pid
+		}
+		signal := status.StopSignal()
+		if signal == unix.SIGTRAP || signal == unix.SIGSTOP { // the tracer's own
+			signal = 0
+		}
+		if err := unix.PtraceCont(pid, int(signal)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package nsenter
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"syscall"
 	"time"
@@ -21,12 +22,24 @@ type running struct {
 
 // reap waits for the shim's end. The child that signals may be left then: a
 // container can stop it before its first instruction. As long as the shim is not
-// reaped the number of its process group cannot be another's.
+// reaped the number of its process group cannot be another's, and as long as there
+// is such a child, neither: the kernel keeps a number that a group still has.
+//
+// Whose the child is now depends: init's, or this process's if it is a subreaper
+// (PR_SET_CHILD_SUBREAPER), which then has to reap it. Should the number be free and
+// taken again before the last look, then by another shim, and what is taken from
+// that one's reap is no more than the notice that it has ended.
 func (r *running) reap() {
+	group := -r.process.Pid
 	for unix.Waitid(unix.P_PID, r.process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
-	unix.Kill(-r.process.Pid, unix.SIGKILL)
+	unix.Kill(group, unix.SIGKILL)
 	r.process.Wait()
+	for {
+		if _, err := unix.Wait4(group, nil, unix.WALL, nil); err != nil && err != unix.EINTR { // ECHILD: no more
+			break
+		}
+	}
 	close(r.ended)
 }
 
@@ -82,10 +95,7 @@ func (r *running) exchange(into, signal *Process, request []byte) ([]byte, error
 	if len(request) > frame.MaxBody {
 		return nil, fmt.Errorf("a request of %d bytes is too large", len(request))
 	}
-	if err := r.sendHeader(into, signal, len(request)); err != nil {
-		return nil, fmt.Errorf("send the request: %w: %w", ErrShim, err)
-	}
-	if _, err := r.socket.Write(request); err != nil {
+	if err := r.send(into, signal, request); err != nil {
 		return nil, fmt.Errorf("send the request: %w: %w", ErrShim, err)
 	}
 	kind, body, err := frame.Read(r.socket)
@@ -104,17 +114,29 @@ func (r *running) exchange(into, signal *Process, request []byte) ([]byte, error
 	return nil, fmt.Errorf("read the reply: %w: %w", ErrShim, frame.ErrMalformed)
 }
 
-func (r *running) sendHeader(into, signal *Process, size int) error {
-	send := func(fds ...int) error {
-		// The buffer of a new socket holds it: this does not block.
-		return control(r.socket, func(fd int) error {
-			return unix.Sendmsg(fd, frame.Header(frame.Request, size), unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+// send sends it at once, as far as the socket's buffer takes it: who was woken by the
+// header would wait for the body.
+func (r *running) send(into, signal *Process, request []byte) error {
+	header := frame.Header(frame.Request, len(request))
+	var sent int
+	attach := func(fds ...int) error {
+		// The buffer of a new socket has room: this does not block.
+		return control(r.socket, func(fd int) (err error) {
+			sent, err = unix.SendmsgBuffers(fd, [][]byte{header, request}, unix.UnixRights(fds...), nil, unix.MSG_NOSIGNAL)
+			return err
 		})
 	}
-	return control(into.pidfd, func(into int) error {
+	err := control(into.pidfd, func(into int) error {
 		if signal == nil {
-			return send(into)
+			return attach(into)
 		}
-		return control(signal.pidfd, func(signal int) error { return send(into, signal) })
+		return control(signal.pidfd, func(signal int) error { return attach(into, signal) })
 	})
+	if err == nil && sent < len(header) {
+		err = io.ErrShortWrite
+	}
+	if err == nil {
+		_, err = r.socket.Write(request[sent-len(header):])
+	}
+	return err
 }

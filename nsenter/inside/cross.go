@@ -11,13 +11,12 @@ import (
 
 // cross joins the namespaces on the main thread and has the request handled.
 // The error is a frame.Fault.
-func (in request) cross(handle Handler) ([]byte, error) {
+func (in request) cross(handle Handler, m *messenger) ([]byte, error) {
 	// setns(2) into a mount namespace wants filesystem attributes that are not
-	// shared with other threads; the descriptors are for the child's sake.
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_FILES); err != nil {
+	// shared with other threads.
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return nil, fault("separate the main thread", err)
 	}
-	unix.Close(socket)
 	unix.Umask(0)
 	// This is the node's procfs, and this thread's table: the main thread's id
 	// is the process's.
@@ -25,15 +24,16 @@ func (in request) cross(handle Handler) ([]byte, error) {
 	if err != nil {
 		return nil, fault("open /proc/self/fd", err)
 	}
+	// The PID namespace is for the messenger's child. It is joined here too, so that
+	// whether the kernel allows it is known before a file is touched.
 	if err := unix.Setns(in.into, unix.CLONE_NEWNS|unix.CLONE_NEWPID); err != nil {
 		return nil, fault(frame.StepJoin, err)
 	}
-	unix.Close(in.into)
 	root, err := unix.Open("/", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fault("open the container's root", err)
 	}
-	return handle(root, self, in.body, in.send), nil
+	return handle(root, self, in.body, func(sig int) error { return m.send(in, sig) }), nil
 }
 
 func fault(step string, err error) error {

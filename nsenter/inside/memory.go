@@ -3,6 +3,7 @@ package inside
 import (
 	"bytes"
 	"strconv"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,13 +12,24 @@ import (
 // some thirty mappings at its start.
 const maxMaps = 64 << 10
 
-// forgetful keeps every page that this process can write to now from its child,
-// but those that cloneAndSignal takes back for its own frame: madvise(2),
-// MADV_DONTFORK. To clone it then copies hardly any page tables, which is most of
-// what a clone costs (half of a whole crossing, measured), and leaves a container
-// that traces the child little to read. It is an economy and no fence: what the
-// runtime takes later is copied, and what cannot be done is left.
-func forgetful() {
+// warmth is how much of the heap is touched ahead, in bytes: what a request with a
+// few small files needs. More is touched as it is needed.
+const warmth = 512 << 10
+
+// prepare does to this process's memory, while nobody waits, what makes its one
+// request quick.
+//
+// No page but those of the program, and those that cloneAndSignal takes back for its
+// own frame, goes to a child: madvise(2), MADV_DONTFORK. To clone it then copies
+// hardly any page tables, which was most of what a clone cost (half of a whole
+// crossing, measured), and leaves a container that traces the child little to read. It
+// is an economy and no fence: what the runtime takes later is copied.
+//
+// What the request will touch is mapped now (MADV_POPULATE_WRITE and _READ, of Linux
+// 5.14): to do so page by page took 0.15 ms of a crossing of 3, measured.
+//
+// What cannot be done is left.
+func prepare() {
 	fd, err := unix.Open("/proc/self/maps", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return
@@ -33,19 +45,43 @@ func forgetful() {
 		n += m
 	}
 	for line := range bytes.Lines(maps[:n]) {
-		if start, end, ok := writable(line); ok {
-			unix.RawSyscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTFORK)
+		m, ok := parseMapping(line)
+		if !ok {
+			continue
+		}
+		if m.mode != "r-xp" {
+			m.advise(unix.MADV_DONTFORK)
+		}
+		switch {
+		case m.mode != "rw-p":
+			m.advise(unix.MADV_POPULATE_READ)
+		case m.end-m.start <= warmth: // the variables, and the runtime's own
+			m.advise(unix.MADV_POPULATE_WRITE)
 		}
 	}
+	// Go's heap grows upwards from where it is.
+	next := uintptr(unsafe.Pointer(&make([]byte, 64<<10)[0]))
+	mapping{start: next, end: next + warmth}.advise(unix.MADV_POPULATE_WRITE)
 }
 
-// writable takes the range out of a line of /proc/self/maps (proc(5)), if it is
-// that of a private writable mapping.
-func writable(line []byte) (start, end uintptr, ok bool) {
+// mapping is a private mapping of memory.
+type mapping struct {
+	start, end uintptr
+	mode       string
+}
+
+func (m mapping) advise(advice uintptr) {
+	unix.RawSyscall(unix.SYS_MADVISE, m.start, m.end-m.start, advice)
+}
+
+// parseMapping reads a line of /proc/self/maps (proc(5)), if it is that of a private
+// mapping that can be read.
+func parseMapping(line []byte) (mapping, bool) {
 	bounds, rest, _ := bytes.Cut(line, []byte(" "))
+	mode, _, _ := bytes.Cut(rest, []byte(" "))
 	low, high, _ := bytes.Cut(bounds, []byte("-"))
-	a, errA := strconv.ParseUint(string(low), 16, 64)
-	b, errB := strconv.ParseUint(string(high), 16, 64)
-	ok = errA == nil && errB == nil && a < b && bytes.HasPrefix(rest, []byte("rw-p"))
-	return uintptr(a), uintptr(b), ok
+	start, errA := strconv.ParseUint(string(low), 16, 64)
+	end, errB := strconv.ParseUint(string(high), 16, 64)
+	m := mapping{uintptr(start), uintptr(end), string(mode)}
+	return m, errA == nil && errB == nil && start < end && len(mode) == 4 && mode[0] == 'r' && mode[3] == 'p'
 }

@@ -8,15 +8,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the main thread, and so the child, may call once it is stripped: to clone
-// the child, wait for it and signal in it, and what Go's runtime needs on a
-// thread to say how that went. Anything else fails with EPERM, which the runtime
-// takes where it matters to it (it ignores that a tgkill failed, for one).
-var allowed = []uintptr{
+// What the messenger, and so the child, may call: to take its errand, clone the
+// child, wait for it and signal in it, and what Go's runtime needs on a thread to say
+// how that went. Anything else fails with EPERM, which the runtime takes where it
+// matters to it (it ignores that a tgkill failed, for one).
+var allowed = []uint32{
 	unix.SYS_WAIT4, unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_EXIT, unix.SYS_EXIT_GROUP, unix.SYS_CLOSE,
 	unix.SYS_FUTEX, unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MADVISE, unix.SYS_SCHED_YIELD, unix.SYS_NANOSLEEP,
 	unix.SYS_CLOCK_GETTIME, unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_RESTART_SYSCALL,
 	unix.SYS_RT_SIGRETURN, unix.SYS_RT_SIGPROCMASK, unix.SYS_SIGALTSTACK,
+	unix.SYS_RECVMSG, unix.SYS_CLOSE_RANGE, unix.SYS_CAPSET,
+}
+
+// What it may call with these first arguments only. The filter is loaded ahead, as
+// that takes its time, so it has to let through what the messenger does between its
+// errand and the clone. The child cannot follow it: it has no socket, and neither
+// the capability to join namespaces nor, since it cannot duplicate the one that it
+// has, a descriptor to do so.
+var allowedWith = map[uint32][]uint32{
+	unix.SYS_DUP3:  {signalFd, 0},
+	unix.SYS_SETNS: {intoFd, unix.CLONE_NEWNS | unix.CLONE_NEWPID},
+	unix.SYS_CLONE: {cloneFlags},
 }
 
 // arch is what the kernel calls the architecture: linux/audit.h.
@@ -26,10 +38,10 @@ var arch = map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDI
 const (
 	offsetNr   = 0
 	offsetArch = 4
-	offsetArg0 = 16 // its lower half: both architectures are little endian
+	offsetArgs = 16 // of 8 bytes each, the lower half first: both architectures are little endian
 )
 
-// confine takes every other system call from the main thread. A container that
+// confine takes every other system call from this thread. A container that
 // may trace can make the child do what it likes, and the child has neither the
 // container's seccomp profile nor its security module's: this is what is left to
 // gain by it. It is a second fence: where the kernel or the architecture has no
@@ -44,13 +56,16 @@ func confine() error {
 		load(offsetNr),
 	}
 	for _, nr := range allowed {
-		filter = append(filter, unequal(uint32(nr), 1), allow)
+		filter = append(filter, unequal(nr, 1), allow)
 	}
-	filter = append(filter,
-		equal(unix.SYS_CLONE, 1), deny,
-		load(offsetArg0), equal(uint32(unix.SIGCHLD), 1), deny, // a plain fork: no namespaces
-		allow,
-	)
+	for nr, args := range allowedWith {
+		filter = append(filter, unequal(nr, uint8(3*len(args)+1)))
+		for i, arg := range args {
+			filter = append(filter, load(uint32(offsetArgs+8*i)), equal(arg, 1), deny)
+		}
+		filter = append(filter, allow)
+	}
+	filter = append(filter, deny)
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0)
 	if errors.Is(err, unix.EINVAL) { // CONFIG_SECCOMP_FILTER

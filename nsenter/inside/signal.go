@@ -3,7 +3,6 @@ package inside
 import (
 	"errors"
 	"os"
-	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -13,15 +12,13 @@ import (
 // ErrInterrupted: something inside killed the child that was to send the signal.
 var ErrInterrupted = errors.New("a process in the container ended the one that was to send the signal")
 
-// send gives up everything, then has a child send the signal from inside.
-func (in request) send(sig int) error {
-	if in.signal < 0 {
-		return unix.ESRCH
-	}
-	if err := in.strip(); err != nil {
-		return err
-	}
-	pid, errno := cloneAndSignal(uintptr(sig), uintptr(os.Getpagesize()))
+// cloneFlags ask for a plain fork: a memory of its own, no namespaces, no signal
+// at its end.
+const cloneFlags = 0
+
+// signalInside has a child send the signal, whose exit status is the answer.
+func signalInside(sig uintptr) error {
+	pid, errno := cloneAndSignal(sig, uintptr(os.Getpagesize()))
 	if errno != 0 {
 		return errno
 	}
@@ -44,41 +41,11 @@ func (in request) send(sig int) error {
 	return nil
 }
 
-// strip leaves the main thread, and so the child that is cloned from it, with the
-// pidfd as descriptor 0, CAP_KILL, and every signal blocked.
-func (in request) strip() error {
-	if in.signal != 0 {
-		if err := unix.Dup3(in.signal, 0, unix.O_CLOEXEC); err != nil {
-			return err
-		}
-	}
-	if err := unix.CloseRange(1, 1<<31-1, 0); err != nil {
-		return err
-	}
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return err
-	}
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	kill := [2]unix.CapUserData{{Effective: 1 << unix.CAP_KILL, Permitted: 1 << unix.CAP_KILL}}
-	if err := unix.Capset(&header, &kill[0]); err != nil {
-		return err
-	}
-	runtime.KeepAlive(&kill)
-	// Go's handlers must not run in the child, which is no Go program any more.
-	all := unix.Sigset_t{}
-	for i := range all.Val {
-		all.Val[i] = ^all.Val[i]
-	}
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
-		return err
-	}
-	return confine()
-}
-
 // cloneAndSignal clones the one child that is born inside. After the clone it is
 // a copy of this thread alone, in a process where Go's runtime does not run: it
 // makes raw system calls, touches no memory but the stack around this frame
-// (it has no other, see forgetful), allocates nothing, and never returns.
+// (it has no other, see prepare), allocates nothing, and never returns. It ends
+// without a SIGCHLD, which would only stop another thread at its work.
 //
 //go:noinline
 //go:norace
@@ -88,7 +55,7 @@ func cloneAndSignal(sig, page uintptr) (pid uintptr, errno syscall.Errno) {
 	var here byte
 	frame := uintptr(unsafe.Pointer(&here)) &^ (page - 1)
 	syscall.RawSyscall(unix.SYS_MADVISE, frame-page, 3*page, unix.MADV_DOFORK)
-	pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+	pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, cloneFlags, 0, 0, 0, 0, 0)
 	if pid != 0 || errno != 0 {
 		return pid, errno
 	}

@@ -1,0 +1,123 @@
+package inside
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// messenger is the thread that has the child. It waits for its errand on a line
+// of its own, a socket, over which the main thread sends it the signal's number and
+// the two pidfds: its descriptor table holds nothing else.
+type messenger struct {
+	line int // the main thread's end
+
+	stripped chan struct{} // closed when it waits for its errand
+	done     chan struct{} // closed when err is how it went
+	err      error
+}
+
+// The messenger's descriptors. The two that come with the errand get the lowest
+// numbers that are free, and the filter knows them.
+const (
+	lineFd   = 0 // and then the pidfd to signal through
+	intoFd   = 1
+	signalFd = 2
+)
+
+func newMessenger() (*messenger, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	m := &messenger{line: pair[0], stripped: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		runtime.LockOSThread() // for good: nothing else is to run on what is left of this thread
+		m.err = strip(pair[1])
+		close(m.stripped)
+		if m.err == nil {
+			m.err = serve()
+		}
+		close(m.done)
+		select {}
+	}()
+	return m, nil
+}
+
+// send has the signal sent from inside. What the request opened is closed
+// meanwhile: to let go of a file that was replaced can take the filesystem as long
+// as all the rest.
+func (m *messenger) send(in request, sig int) error {
+	if in.signal < 0 {
+		return unix.ESRCH
+	}
+	<-m.stripped // or it would not have its own end of the line yet
+	if err := unix.Sendmsg(m.line, []byte{byte(sig)}, unix.UnixRights(in.into, in.signal), nil, unix.MSG_NOSIGNAL); err != nil {
+		return err
+	}
+	unix.CloseRange(uint(in.into), 1<<31-1, 0) // it was the first; what is below is the runtime's
+	<-m.done
+	return m.err
+}
+
+// strip leaves this thread, and so the child that will be cloned from it, with
+// one end of the line and every signal blocked, and takes from it what system calls
+// it will not need.
+func strip(line int) error {
+	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_FILES); err != nil {
+		return err
+	}
+	if err := keepOnly(line); err != nil {
+		return err
+	}
+	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+		return err
+	}
+	// Go's handlers must not run in the child, which is no Go program any more.
+	all := unix.Sigset_t{}
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
+		return err
+	}
+	// The process's is the main thread's alone.
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	return confine()
+}
+
+// serve waits for the errand, which may never come, and does it.
+func serve() error {
+	sig := make([]byte, 1)
+	oob := make([]byte, unix.CmsgSpace(2*4))
+	n, _, _, _, err := unix.Recvmsg(lineFd, sig, oob, unix.MSG_CMSG_CLOEXEC)
+	if err != nil {
+		return err
+	}
+	if n != len(sig) {
+		return unix.EPIPE
+	}
+	if err := unix.Setns(intoFd, unix.CLONE_NEWNS|unix.CLONE_NEWPID); err != nil {
+		return err
+	}
+	if err := keepOnly(signalFd); err != nil {
+		return err
+	}
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	kill := [2]unix.CapUserData{{Effective: 1 << unix.CAP_KILL, Permitted: 1 << unix.CAP_KILL}}
+	if err := unix.Capset(&header, &kill[0]); err != nil {
+		return err
+	}
+	runtime.KeepAlive(&kill)
+	return signalInside(uintptr(sig[0]))
+}
+
+// keepOnly makes a descriptor number 0 and closes every other.
+func keepOnly(fd int) error {
+	if err := unix.Dup3(fd, 0, unix.O_CLOEXEC); err != nil {
+		return err
+	}
+	return unix.CloseRange(1, 1<<31-1, 0)
+}

@@ -1,0 +1,72 @@
+package inside
+
+import (
+	"errors"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/podreload/podreload/nsenter/frame"
+)
+
+// request is what came over the socket.
+type request struct {
+	body         []byte
+	into, signal int // pidfds; signal is -1 for none
+}
+
+// receive takes the one request. It blocks until there is one, which is what a
+// shim that was started ahead does. It does so in the runtime's poller, not in a
+// system call: a goroutine that comes out of one after long is taken for one that
+// ran all the time, and stopped for the others' sake.
+func receive() (request, *os.File, error) {
+	in := request{signal: -1}
+	if err := unix.SetNonblock(socket, true); err != nil {
+		return in, nil, err
+	}
+	agent := os.NewFile(socket, "agent")
+	size, err := in.receiveHeader(agent)
+	if err != nil {
+		return in, nil, err
+	}
+	in.body = make([]byte, size)
+	_, err = io.ReadFull(agent, in.body)
+	return in, agent, err
+}
+
+func (in *request) receiveHeader(agent *os.File) (size int, err error) {
+	raw, err := agent.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	header := make([]byte, frame.HeaderSize)
+	oob := make([]byte, unix.CmsgSpace(2*4))
+	var n, oobn int
+	var failed error
+	if err := raw.Read(func(fd uintptr) bool {
+		n, oobn, _, _, failed = unix.Recvmsg(int(fd), header, oob, unix.MSG_CMSG_CLOEXEC)
+		return !errors.Is(failed, unix.EAGAIN) && !errors.Is(failed, unix.EINTR)
+	}); err != nil {
+		return 0, err
+	}
+	if failed != nil {
+		return 0, failed
+	}
+	kind, size, err := frame.ParseHeader(header[:n])
+	if err != nil || kind != frame.Request {
+		return 0, frame.ErrMalformed
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(messages) != 1 {
+		return 0, frame.ErrMalformed
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) == 0 {
+		return 0, frame.ErrMalformed
+	}
+	if in.into = fds[0]; len(fds) > 1 {
+		in.signal = fds[1]
+	}
+	return size, nil
+}
