@@ -38,8 +38,8 @@ func keyOf(t Trial, b bundle) (key, error) {
 		h.Write(part)
 	}
 	for _, command := range t.Commands {
-		args, _ := json.Marshal(command.Args) // strings
-		h.Write(append(args, '\n'))
+		words, _ := json.Marshal([][]string{command.Args, command.Env}) // strings
+		h.Write(append(words, '\n'))
 	}
 	return key(h.Sum(nil)), nil
 }

@@ -65,6 +65,9 @@ type rig struct {
 	node    *testenv.Node
 	checker *check.Checker
 	dir     string
+	last    *testenv.Pod // that pod made
+	removed *testenv.Pod // by the test itself
+	root    string       // the cgroup of the node, which has others beside it
 }
 
 func newRig(t testing.TB, node *testenv.Node) *rig {
@@ -103,7 +106,10 @@ func (r *rig) nothingLeft() {
 
 // cgroups are the cgroups of twins of the rig's node.
 func (r *rig) cgroups(prefix string) []string {
-	pods, err := filepath.Glob("/sys/fs/cgroup/*/podreload-*/kubepods/besteffort/pod*/" + prefix + "*")
+	if r.root == "" {
+		return nil // it has made no pod
+	}
+	pods, err := filepath.Glob("/sys/fs/cgroup/*/" + r.root + "/kubepods/besteffort/pod*/" + prefix + "*")
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -123,15 +129,20 @@ func (r *rig) pod(pod testenv.PodConfig, c testenv.ContainerConfig) (*testenv.Co
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() {
+		if r.removed == p {
+			return
+		}
 		if err := p.Remove(context.Background()); err != nil {
 			r.t.Error(err)
 		}
 	})
+	r.last = p
 	run := p.Container("main")
 	pid, err := run.Pid(r.t.Context())
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.root = strings.Split(cgroupOf(r.t, pid), "/")[1]
 	return run, daemonset.Container{
 		ID: run.ID, Name: "main", Pid: pid, Runtime: "io.containerd.runc.v2",
 		Pod: daemonset.Pod{Name: pod.Name, Namespace: "default"},

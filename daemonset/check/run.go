@@ -15,7 +15,7 @@ import (
 // run takes a twin from its folders to its verdict: what was said, or why not.
 func (t *twin) run(ctx context.Context, trial Trial, target *nsenter.Process, command Command) (string, error) {
 	if err := t.create(ctx); err != nil {
-		return "", t.notMade(ctx, err, trial, command)
+		return "", t.notMade(ctx, err, command)
 	}
 	// The twin has joined namespaces by the target's pid: whose they are is known only
 	// if it has not ended by now.
@@ -35,7 +35,7 @@ func (t *twin) run(ctx context.Context, trial Trial, target *nsenter.Process, co
 	}
 	defer fifo.Close()
 	if err := t.init.Wait(ctx); err != nil {
-		return "", t.late(ctx, fmt.Errorf("%s has run for %s: %w", command, time.Since(begun).Round(time.Second), err))
+		return "", t.late(ctx, fmt.Errorf("%s has not ended after %s", command, time.Since(begun).Round(time.Millisecond)))
 	}
 	status, err := t.c.reap(t.init.Pid())
 	if err != nil {
@@ -85,16 +85,14 @@ func (t *twin) full() bool {
 }
 
 // notMade says why the runtime could not make the twin.
-func (t *twin) notMade(ctx context.Context, err error, trial Trial, command Command) error {
+func (t *twin) notMade(ctx context.Context, err error, command Command) error {
 	if !errors.Is(err, errExit) {
 		return fmt.Errorf("make a twin: %w", t.late(ctx, err))
 	}
-	said := oneLine(t.said.finish())
-	// The same words in every version of runc: os/exec's, as the twin would have
-	// said them itself if it had got that far.
-	if strings.Contains(said, "exec: ") && (strings.Contains(said, "executable file not found") || strings.Contains(said, "no such file or directory") ||
-		strings.Contains(said, "permission denied")) {
-		return &Refusal{Command: command, Exit: 127, Output: fmt.Sprintf("%s cannot be run in the container: %s", command.Args[0], said)}
+	// In every version of runc these words stand in its message, if with backslashes.
+	said := strings.ReplaceAll(oneLine(t.said.finish()), `\"`, `"`)
+	if i := strings.Index(said, fmt.Sprintf("exec: %q", command.Args[0])); i >= 0 {
+		return &Refusal{Command: command, Exit: 127, Output: "not run in the container: " + strings.TrimSuffix(said[i:], `"`)}
 	}
 	return fmt.Errorf("make a twin: %w: %s", err, said)
 }
@@ -104,8 +102,8 @@ func (t *twin) late(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	if cause := context.Cause(ctx); errors.Is(cause, ErrDeadline) || errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("%w (%s): %w", ErrDeadline, timeout, err)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", ErrDeadline, err)
 	}
 	return ctx.Err()
 }

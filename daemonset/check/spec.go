@@ -14,7 +14,7 @@ import (
 // twin dies first. The second keeps a fork bomb from the node.
 const (
 	oomScoreAdj = 1000
-	maxPids     = 1024
+	maxPids     = 512
 )
 
 // object is a JSON object whose members are kept as they came: a member that this

@@ -1,0 +1,136 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/podreload/podreload/daemonset"
+)
+
+func TestSplit(t *testing.T) {
+	sh := func(line string) []string { return []string{"/bin/sh", "-c", line} }
+	for line, want := range map[string][]string{
+		"nginx -t":                       {"nginx", "-t"},
+		"  haproxy  -c -f /etc/h.cfg\n":  {"haproxy", "-c", "-f", "/etc/h.cfg"},
+		"check --config=/etc/x.conf a#b": {"check", "--config=/etc/x.conf", "a#b"},
+		"nginx -t && true":               sh("nginx -t && true"),
+		"nginx -g 'daemon off;'":         sh("nginx -g 'daemon off;'"),
+		"A=b nginx -t":                   sh("A=b nginx -t"),
+		"exec nginx -t":                  sh("exec nginx -t"),
+		"test -f ~/x":                    sh("test -f ~/x"),
+		"nginx -t # says it":             sh("nginx -t # says it"),
+		"ls /etc/*.conf":                 sh("ls /etc/*.conf"),
+		"nginx -t\nnginx -T":             sh("nginx -t\nnginx -T"),
+		"":                               {},
+		"\t\n":                           {},
+	} {
+		if diff := cmp.Diff(want, Split(line)); diff != "" {
+			t.Errorf("Split(%q) (-want +got):\n%s", line, diff)
+		}
+	}
+}
+
+func TestClean(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain\n":                    "plain",
+		"a\x1b[31mred\x1b[0m b":      "ared b",
+		"\x1b]0;title\x07x":          "x",
+		"\x1b]8;;http://x\x1b\\link": "link",
+		"a\x00b\x07c\x7f":            "abc",
+		"one\r\ntwo\rthree":          "one\ntwothree",
+		"\u202eturned\u200b":         "turned",
+		"bad \xff utf":               "bad � utf",
+		"\u009b31mred":               "31mred",
+		"tab\tstays":                 "tab\tstays",
+	} {
+		if got := clean(in); got != want {
+			t.Errorf("clean(%q): %q, want %q", in, got, want)
+		}
+	}
+	if got := oneLine(" a\n\tb  c\n"); got != "a b c" {
+		t.Errorf("oneLine: %q", got)
+	}
+	if got := clip("äöü", 3); got != "ä…" {
+		t.Errorf("clip: %q", got)
+	}
+}
+
+func FuzzClean(f *testing.F) {
+	f.Add("\x1b[\x1b[31mmm")
+	f.Add("\x1b\x1b[0m]0;x\x07")
+	f.Fuzz(func(t *testing.T, s string) {
+		for _, r := range clean(s) {
+			if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
+				t.Errorf("clean(%q) holds %U", s, r)
+			}
+		}
+		if strings.ContainsAny(oneLine(s), "\n\t") {
+			t.Errorf("oneLine(%q) has more than one", s)
+		}
+	})
+}
+
+func TestShown(t *testing.T) {
+	plain := Trial{Files: []daemonset.File{{Path: "/etc/x.conf"}}}
+	if got := shown(plain, "said"); got != "said" {
+		t.Errorf("without a sensitive file: %q", got)
+	}
+	secret := Trial{Files: []daemonset.File{{Path: "/etc/x.conf"}, {Path: "/etc/key.pem", Sensitive: true}}}
+	const hidden = "(what it said is not shown: the profile has a sensitive file)"
+	for said, want := range map[string]string{
+		`nginx: [emerg] unknown directive "hunter2" in /etc/x.conf:12`:       "/etc/x.conf:12",
+		"[ALERT] parsing [/etc/x.conf:3] : unknown keyword 'hunter2'":        "/etc/x.conf:3",
+		"AH00526: Syntax error on line 5 of /etc/x.conf:\nInvalid 'hunter2'": "/etc/x.conf:5",
+		`cannot load certificate key "/etc/key.pem": hunter2`:                "/etc/key.pem",
+		"/etc/x.conf:1\nagain /etc/x.conf:1\nand /etc/x.conf:2":              "/etc/x.conf:1\n/etc/x.conf:2",
+		"hunter2 /pass/word:17":   hidden,
+		"":                        "",
+		"/etc/x.conf:99999999999": "/etc/x.conf",
+	} {
+		if got := shown(secret, said); got != want {
+			t.Errorf("shown(%q): %q, want %q", said, got, want)
+		}
+	}
+}
+
+func TestParseMountinfo(t *testing.T) {
+	const text = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+30 22 0:5 / /a\040b\134c rw - tmpfs tmpfs rw
+short line
+`
+	if diff := cmp.Diff([]string{"/", `/a b\c`}, parseMountinfo([]byte(text))); diff != "" {
+		t.Errorf("mount points (-want +got):\n%s", diff)
+	}
+}
+
+func FuzzMountinfo(f *testing.F) {
+	f.Add([]byte(`30 22 0:5 / /a\040b\777\ rw`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		for _, p := range parseMountinfo(b) {
+			if len(p) > len(b) {
+				t.Errorf("%q of %q", p, b)
+			}
+		}
+	})
+}
+
+func TestOutputKeepsTheFirst(t *testing.T) {
+	o, w, err := openOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 64 {
+		if _, err := w.WriteString(strings.Repeat("x", 4<<10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Close()
+	want := strings.Repeat("x", maxOutput) + fmt.Sprintf("\n… and %d bytes more", 64*4<<10-maxOutput)
+	if got := o.finish(); got != want {
+		t.Errorf("%d bytes kept, ending %q", len(got), got[len(got)-40:])
+	}
+}

@@ -1,0 +1,81 @@
+package check
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func TestTwinMounts(t *testing.T) {
+	mount := func(dest, kind, source string, options ...string) specs.Mount {
+		return specs.Mount{Destination: dest, Type: kind, Source: source, Options: options}
+	}
+	look := func(path string) (source, error) {
+		switch path {
+		case "/file":
+			return source{real: path}, nil
+		case "/link":
+			return source{real: "/busy", dir: true}, nil
+		case "/none":
+			return source{}, errors.New("no such file")
+		}
+		return source{real: path, dir: true, mode: 0o750, uid: 5}, nil
+	}
+	overlay := func(n, lower string) []string {
+		return []string{"lowerdir=" + lower, "upperdir=/t/volume-" + n + "/upper", "workdir=/t/volume-" + n + "/work", "volatile"}
+	}
+	for name, tt := range map[string]struct {
+		in   specs.Mount
+		want specs.Mount
+		err  error // nil: any, if want is empty
+	}{
+		"of each container's own": {mount("/tmp", "tmpfs", "tmpfs", "size=1m"), mount("/tmp", "tmpfs", "tmpfs", "size=1m"), nil},
+		"writable directory": {
+			mount("/v", "bind", "/dir", "rbind", "rprivate", "rw", "nosuid"),
+			mount("/v", "overlay", "overlay", append([]string{"rprivate", "nosuid"}, overlay("0", "/dir")...)...), nil,
+		},
+		"shared with the node": {
+			mount("/v", "", "/dir", "bind", "rshared"),
+			mount("/v", "overlay", "overlay", append([]string{"rprivate"}, overlay("0", "/dir")...)...), nil,
+		},
+		"hostile name": {
+			mount("/v", "bind", `/a:b,c\d`, "rbind"),
+			mount("/v", "overlay", "overlay", overlay("0", `/a\:b\,c\\d`)...), nil,
+		},
+		"read-only directory": {
+			mount("/v", "bind", "/link", "rbind", "rslave", "ro"), mount("/v", "bind", "/link", "rbind", "rprivate", "ro"), nil,
+		},
+		"read-only below too": {mount("/v", "bind", "/link", "rbind", "rro"), mount("/v", "bind", "/link", "rbind", "rro"), nil},
+		"the last option holds": {
+			mount("/v", "bind", "/dir", "rbind", "ro", "rw"),
+			mount("/v", "overlay", "overlay", append([]string{"ro"}, overlay("0", "/dir")...)...), nil,
+		},
+		"file":                   {mount("/etc/hosts", "bind", "/file", "rbind", "rw"), mount("/etc/hosts", "bind", "/file", "rbind", "ro"), nil},
+		"missing":                {mount("/v", "bind", "/none", "rbind"), specs.Mount{}, nil},
+		"a filesystem inside":    {mount("/v", "bind", "/link", "rbind"), specs.Mount{}, ErrUnsupported},
+		"the node's root":        {mount("/v", "bind", "/", "rbind"), specs.Mount{}, ErrUnsupported},
+		"shifted ids":            {mount("/v", "bind", "/dir", "rbind", "idmap"), specs.Mount{}, ErrUnsupported},
+		"beside, not in, a name": {mount("/v", "bind", "/bus", "bind"), mount("/v", "overlay", "overlay", overlay("0", "/bus")...), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, layers, err := twinMounts([]specs.Mount{tt.in}, "/t", look, []string{"/", "/busy/inside"})
+			if tt.want.Destination == "" {
+				if err == nil || tt.err != nil && !errors.Is(err, tt.err) {
+					t.Errorf("%+v, %v, want an error (%v)", got, err, tt.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]specs.Mount{tt.want}, got); diff != "" {
+				t.Errorf("mounts (-want +got):\n%s", diff)
+			}
+			if overlays := got[0].Type == "overlay"; overlays != (len(layers) == 1) {
+				t.Errorf("layers: %+v", layers)
+			}
+		})
+	}
+}
