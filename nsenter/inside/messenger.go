@@ -105,13 +105,20 @@ func serve() error {
 	if err := keepOnly(signalFd); err != nil {
 		return err
 	}
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	kill := [2]unix.CapUserData{{Effective: 1 << unix.CAP_KILL, Permitted: 1 << unix.CAP_KILL}}
-	if err := unix.Capset(&header, &kill[0]); err != nil {
+	if err := unix.Capset(&killOnly.header, &killOnly.data[0]); err != nil {
 		return err
 	}
-	runtime.KeepAlive(&kill)
 	return signalInside(uintptr(sig[0]))
+}
+
+// killOnly is the child's one capability. It is a variable, so that the filter knows
+// where it is.
+var killOnly = struct {
+	header unix.CapUserHeader
+	data   [2]unix.CapUserData
+}{
+	header: unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
+	data:   [2]unix.CapUserData{{Effective: 1 << unix.CAP_KILL, Permitted: 1 << unix.CAP_KILL}},
 }
 
 // keepOnly makes a descriptor number 0 and closes every other.
