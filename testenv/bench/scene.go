@@ -163,10 +163,11 @@ func (s *scene) addTaskExec(ctx context.Context, n *testenv.Node, r *receiver) e
 		return err
 	}
 	s.later(c)
-	w, err := taskExec(ctx, c, r)
+	w, err := taskExec(ctx, c, r.ID, script)
 	if err != nil {
 		return err
 	}
+	w.receiver = r
 	s.ways = append(s.ways, w)
 	return nil
 }

@@ -30,10 +30,10 @@ func connect(ctx context.Context, n *testenv.Node) (*runtime, error) {
 	return &runtime{Client: c, version: v.Version}, nil
 }
 
-// taskExec runs the script by containerd's Task.Exec. Measured is until its exit
+// taskExec runs a command in a container by containerd's Task.Exec. Measured is until its exit
 // status is known; that containerd then has to delete the process is not.
-func taskExec(ctx context.Context, c *runtime, r *receiver) (*way, error) {
-	container, err := c.LoadContainer(ctx, r.ID)
+func taskExec(ctx context.Context, c *runtime, id string, args func(text string) []string) (*way, error) {
+	container, err := c.LoadContainer(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func taskExec(ctx context.Context, c *runtime, r *receiver) (*way, error) {
 	do := func(ctx context.Context, text string) error {
 		count++
 		process := *spec.Process
-		process.Args = script(text)
+		process.Args = args(text)
 		p, err := task.Exec(ctx, "bench-"+strconv.Itoa(count), &process, cio.NullIO)
 		if err != nil {
 			return err
@@ -76,5 +76,5 @@ func taskExec(ctx context.Context, c *runtime, r *receiver) (*way, error) {
 		}
 		return nil
 	}
-	return &way{name: "containerd " + c.version + " Task.Exec sh", receiver: r, before: clean, do: do}, nil
+	return &way{name: "containerd " + c.version + " Task.Exec sh", before: clean, do: do}, nil
 }
