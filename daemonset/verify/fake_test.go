@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -203,6 +204,18 @@ func waitAtMost(t testing.TB, pr *Proof, deadline time.Duration) error {
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
 	return pr.Wait(ctx)
+}
+
+// says waits until a proof that does not come says why in those words.
+func says(t testing.TB, pr *Proof, words string) {
+	t.Helper()
+	poll(t, time.Now().Add(patience), func() bool {
+		err := waitAtMost(t, pr, longest)
+		if !errors.Is(err, ErrNotTaken) {
+			t.Fatalf("got %v, want %v that says %q", err, ErrNotTaken, words)
+		}
+		return strings.Contains(err.Error(), words)
+	})
 }
 
 // read reads a file of the container, through the node's /proc.
