@@ -2,6 +2,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 PARTS   := build/parts
 N       ?= 200
+ROUNDS  ?= 5000
 
 CONTAINERD := github.com/containerd/containerd/v2
 V2         := v2.4.2
@@ -11,7 +12,7 @@ CODE        := cmd daemonset nsenter shim testenv
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build parts test demo bench vet lint ci clean
+.PHONY: help build parts test faults demo bench vet lint ci clean
 
 help: ## print this help
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -60,6 +61,9 @@ $(PARTS)/done: $(PARTS)/cc $(PARTS)/debs $(PARTS)/pause $(PARTS)/containerd-$(V2
 
 test: build parts ## unit and end-to-end tests on the real parts, with -race
 	go test -race -count=1 -timeout 30m ./...
+
+faults: build parts ## kill agent, shim, nginx, containerd, etcd… 5000 times under load; ROUNDS=100 is quicker
+	go test -race -count=1 -timeout 24h -run TestFaults -v ./testenv/faults -faults.rounds=$(ROUNDS)
 
 demo: build parts ## play the whole story once; KEEP=1 leaves it running
 	go run ./testenv/demo
