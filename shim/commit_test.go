@@ -72,6 +72,7 @@ func TestCommitFails(t *testing.T) {
 			c.must(os.Remove(c.path("/b/last")))
 			c.mkdir("/b/last")
 		}, unix.EISDIR},
+		{"an immutable file", func(c *container) { c.immutable("/b/last") }, unix.EPERM},
 		{"a mount point", func(c *container) { c.mount(c.path("/a/same"), "/b/last", "", unix.MS_BIND, "") }, unix.EBUSY},
 	} {
 		t.Run(test.about, func(t *testing.T) {
@@ -125,6 +126,39 @@ func TestCommitFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where the filesystem has no second names for files, what was replaced cannot be
+// put back, and the result says so.
+func TestCommitWithoutLinks(t *testing.T) {
+	c := newContainer(t)
+	c.write("/a", "old", 0o644)
+	c.write("/b", "old", 0o644)
+	w := c.work(Request{Op: Apply, Files: []File{{Path: "/a", Data: []byte("new")}, {Path: "/fresh"}, {Path: "/b", Data: []byte("new")}}})
+	for _, f := range w.req.Files {
+		res, err := w.prepare(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.result.Files = append(w.result.Files, res)
+	}
+	for _, s := range w.staged {
+		c.must(w.ready(s, true)) // as if it were the last, which needs none
+	}
+	for _, s := range w.staged[:2] {
+		c.must(w.place(s))
+		s.done = true
+	}
+	res := w.fail(failure(StepCommit, "/b", unix.EIO))
+	old := &Attributes{Mode: 0o644}
+	want := Result{Committed: true, Error: res.Error, Files: []FileResult{
+		{Path: "/a", Changed: true, Existed: true, Before: old, After: old}, {Path: "/fresh"}, {Path: "/b", Existed: true, Before: old, After: old},
+	}}
+	if diff := cmp.Diff(want, res); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	c.stands("/a", "new", 0o644, 0, 0)
+	c.stands("/b", "old", 0o644, 0, 0)
 }
 
 // What a commit needs room for is got before the first rename.

@@ -126,7 +126,7 @@ func (c *container) label(path, name string) string {
 }
 
 // lacking ends a test that this machine has not got what for.
-func lacking(t *testing.T, err error) {
+func lacking(t testing.TB, err error) {
 	t.Helper()
 	if os.Getenv("CI") != "" {
 		t.Fatal(err)

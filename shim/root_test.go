@@ -68,6 +68,27 @@ func (c *container) symlink(target, name string) {
 	c.must(os.Symlink(target, c.path(name)))
 }
 
+const immutableFlag = 0x10 // FS_IMMUTABLE_FL of linux/fs.h
+
+// immutable makes a file one that nobody can change or replace: ioctl_iflags(2).
+func (c *container) immutable(name string) {
+	c.t.Helper()
+	fd, err := unix.Open(c.path(name), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	c.must(err)
+	flags, err := unix.IoctlGetInt(fd, unix.FS_IOC_GETFLAGS)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, flags|immutableFlag)
+	}
+	if err != nil {
+		unix.Close(fd)
+		lacking(c.t, err)
+	}
+	c.t.Cleanup(func() {
+		c.must(unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, flags))
+		unix.Close(fd)
+	})
+}
+
 func (c *container) mount(source, name, kind string, flags uintptr, data string) {
 	c.t.Helper()
 	c.must(unix.Mount(source, c.path(name), kind, flags, data))
