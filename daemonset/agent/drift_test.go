@@ -62,11 +62,11 @@ func TestDriftBesideChanges(t *testing.T) {
 func TestNothingChanged(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close what is forgotten
 	r := newRig(t, sharedNode(t, testenv.V2))
-	idle := children(t)
 	other := r.name + "-other"
 	r.profile(other, `process = "nginx"`)
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	barrier := r.pod(testenv.PodConfig{Name: other, Labels: map[string]string{"podreload.io/profile": other}}).Container("nginx")
+	idle := children(t)
 	r.start()
 	first := r.live(c, r.put("same"))
 	r.live(barrier, r.putKey("/"+other+"/value", "1"))
@@ -108,8 +108,8 @@ func TestNothingChanged(t *testing.T) {
 }
 
 // crossings grows with every process of ours that has ended: the page faults of
-// waited-for children (getrusage(2)). The nodes' containerds, which are the idle
-// ones, do not end; what else there is are shims.
+// waited-for children (getrusage(2)). The nodes' containerds and their shims, which come
+// to a child subreaper, are the idle ones and do not end; what else there is are ours.
 func crossings(t *testing.T, idle int) int64 {
 	t.Helper()
 	eventually(t, "the shims have ended", func() error {

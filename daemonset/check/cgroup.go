@@ -140,8 +140,7 @@ func (c cgroup) remove(ctx context.Context) error {
 }
 
 // killIn kills a process that was seen in the cgroup, and no successor of it: it is
-// looked for there again once it is pinned. One that was left to this process as its
-// child, a runtime's that was killed half way, is collected.
+// looked for there again once it is pinned.
 func killIn(c cgroup, pid int) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
@@ -151,7 +150,6 @@ func killIn(c cgroup, pid int) {
 	for _, again := range c.processes() {
 		if again == pid {
 			unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-			unix.Waitid(unix.P_PIDFD, fd, nil, unix.WEXITED|unix.WNOHANG, nil)
 			return
 		}
 	}

@@ -93,12 +93,14 @@ func (c *Checker) Close() error {
 	}()
 	select {
 	case <-done:
-	case <-time.After(clearTimeout + reapTimeout):
+	case <-time.After(2 * clearTimeout):
 		return fmt.Errorf("close the folder for twins %s: processes hang that were killed; what filesystem do they wait for?", c.dir)
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), clearTimeout)
+	defer cancel()
+	err := collectAll(ctx)
 	c.runtimes.close()
-	err := c.node.do(func() error { return os.Remove(c.dir) })
-	return errors.Join(err, c.lock.Close(), c.node.close())
+	return errors.Join(err, c.node.do(func() error { return os.Remove(c.dir) }), c.lock.Close(), c.node.close())
 }
 
 // try makes one trial: all of its commands.

@@ -39,7 +39,8 @@ func (t *twin) clear(ctx context.Context) error {
 		}
 		return nil
 	}))
-	if err := errors.Join(errs...); err != nil {
+	_, err := collect()
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return fmt.Errorf("clear the twin %s away: %w", t.id, err)
 	}
 	return nil
@@ -54,10 +55,10 @@ func (t *twin) kill(ctx context.Context) error {
 		return err
 	}
 	if err := t.init.Wait(ctx); err != nil {
+		disown(t.init.Pid()) // to whoever collects
 		return fmt.Errorf("the twin's process %d does not end: %w", t.init.Pid(), err)
 	}
-	_, err := t.c.reap(t.init.Pid())
-	t.ended = err == nil
+	_, err := t.reap()
 	return err
 }
 

@@ -7,6 +7,7 @@
 // overlays with the live ones below; its network, IPC and UTS namespaces are the
 // target's. The caller's Write puts the files in by the same crossing that
 // applies them later, Verify proves that the twin sees them, then the command runs.
+// README.md has the steps, and why they are so.
 //
 // What it does not do: it decides nothing about files (package template), writes
 // none itself (nsenter and shim do), and asks nothing of containerd, which does not

@@ -95,6 +95,15 @@ func (r *rig) nothingLeft() {
 	if entries, err := os.ReadDir(r.dir); err != nil || len(entries) > 0 {
 		r.t.Errorf("left in %s: %v, %v", r.dir, entries, err)
 	}
+	children, err := nsenter.Children(os.Getpid())
+	if err != nil {
+		r.t.Error(err)
+	}
+	for _, pid := range children {
+		if info, err := nsenter.ReadInfo(pid); err == nil && strings.HasPrefix(info.Comm, "runc") {
+			r.t.Errorf("a process is left: %d %s, in state %c", pid, info.Comm, info.State)
+		}
+	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil || strings.Contains(string(mounts), r.dir) {
 		r.t.Errorf("mounts are left below %s: %v", r.dir, err)

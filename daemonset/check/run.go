@@ -37,11 +37,10 @@ func (t *twin) run(ctx context.Context, trial Trial, target *nsenter.Process, co
 	if err := t.init.Wait(ctx); err != nil {
 		return "", t.late(ctx, fmt.Errorf("%s has not ended after %s", command, time.Since(begun).Round(time.Millisecond)))
 	}
-	status, err := t.c.reap(t.init.Pid())
+	status, err := t.reap()
 	if err != nil {
 		return "", fmt.Errorf("the exit status of %s is not known: %w", command, err)
 	}
-	t.ended = true
 	said := t.said.finish()
 	if status.Exited() && status.ExitStatus() == 0 {
 		return shown(trial, said), nil

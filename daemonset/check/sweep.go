@@ -38,7 +38,8 @@ func (c *Checker) Sweep(ctx context.Context) error {
 		}
 		return nil
 	})
-	if err := errors.Join(append(errs, err)...); err != nil {
+	_, collected := collect()
+	if err := errors.Join(append(errs, err, collected)...); err != nil {
 		return fmt.Errorf("sweep %s: %w", c.base, err)
 	}
 	return nil

@@ -127,6 +127,8 @@ func (t *twin) create(ctx context.Context) error {
 		return err
 	}
 	t.said = said
+	inits.births.RLock()
+	defer inits.births.RUnlock()
 	args := append(t.global(), "create", "--bundle", t.dir, "--pid-file", filepath.Join(t.dir, "pid"), t.id)
 	err = t.c.run(ctx, t.binary, call{args: args, output: theirs})
 	theirs.Close()
@@ -147,8 +149,19 @@ func (t *twin) pin() error {
 	if err != nil {
 		return fmt.Errorf("read the twin's pid: %w", err)
 	}
-	t.init, err = nsenter.Pin(pid)
-	return err
+	if t.init, err = nsenter.Pin(pid); err != nil {
+		return err
+	}
+	adopt(pid)
+	return nil
+}
+
+// reap collects the init, which has ended.
+func (t *twin) reap() (unix.WaitStatus, error) {
+	status, err := t.c.reap(t.init.Pid())
+	t.ended = true
+	disown(t.init.Pid())
+	return status, err
 }
 
 func (t *twin) global() []string {
