@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/errdefs"
@@ -235,9 +238,7 @@ func testHungShim(t *testing.T, node *testenv.Node, client *Client) {
 		t.Fatalf("got %v, want one container", want)
 	}
 	shim := parent(t, want[0].Pid)
-	if err := syscall.Kill(shim, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	stop(t, shim)
 	err := inventory.relist(t.Context())
 	if err := syscall.Kill(shim, syscall.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -256,6 +257,31 @@ func testHungShim(t *testing.T, node *testenv.Node, client *Client) {
 	}
 	if err := inventory.err(); err != nil {
 		t.Errorf("after the shim went on: %v", err)
+	}
+}
+
+// stop stops a process, and returns when none of its threads runs any more.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(threads) == 0 {
+			t.Fatalf("threads of %d: %v, %v", pid, threads, err)
+		}
+		runs := slices.ContainsFunc(threads, func(path string) bool {
+			data, err := os.ReadFile(path)
+			_, after, _ := strings.Cut(string(data), ") ")
+			return err == nil && !strings.HasPrefix(after, "T")
+		})
+		switch {
+		case !runs:
+			return
+		case time.Now().After(deadline):
+			t.Fatalf("process %d does not stop", pid)
+		}
 	}
 }
 

@@ -99,8 +99,12 @@ func startWatch(t *testing.T, client *Client) *watching {
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("Watch returned %v", err)
 		}
-		if receiving() {
-			t.Error("the receiver of events outlives Watch")
+		// Its last act is to close a channel, which Watch waits for: it may be about to end.
+		for deadline := time.Now().Add(patience); receiving(); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Error("the receiver of events outlives Watch")
+				break
+			}
 		}
 	})
 	return w
