@@ -74,7 +74,8 @@ func (c *Checker) open() error {
 		return err
 	}
 	return c.node.do(func() (err error) {
-		if err := os.MkdirAll(c.base, 0o700); err != nil {
+		// Others may pass: see twin.access.
+		if err := errors.Join(os.MkdirAll(c.base, 0o711), os.Chmod(c.base, 0o711)); err != nil {
 			return err
 		}
 		c.dir, c.lock, err = claim(c.base)

@@ -17,7 +17,7 @@ func claim(base string) (string, *os.File, error) {
 		var random [4]byte
 		rand.Read(random[:]) // never fails
 		dir := filepath.Join(base, fmt.Sprintf("%x", random))
-		if err := os.Mkdir(dir, 0o700); err != nil {
+		if err := os.Mkdir(dir, 0o711); err != nil {
 			return "", nil, err
 		}
 		// A Sweep can come between: it takes a folder without a lock for a dead one's.

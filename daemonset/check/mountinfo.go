@@ -3,11 +3,15 @@ package check
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 )
 
+// mountPoint is where something is mounted, and what kind of filesystem it is.
+type mountPoint struct{ path, kind string }
+
 // mountPoints reads the mount points of this thread's mount namespace, the newest last.
-func mountPoints() ([]string, error) {
+func mountPoints() ([]mountPoint, error) {
 	b, err := readFile("/proc/thread-self/mountinfo")
 	if err != nil {
 		return nil, fmt.Errorf("read the node's mounts: %w", err)
@@ -15,15 +19,33 @@ func mountPoints() ([]string, error) {
 	return parseMountinfo(b), nil
 }
 
-// parseMountinfo takes the fifth field of each line: proc_pid_mountinfo(5).
-func parseMountinfo(b []byte) []string {
-	var points []string
+// parseMountinfo takes the fifth field of each line, and the first behind the hyphen
+// that ends the optional ones: proc_pid_mountinfo(5).
+func parseMountinfo(b []byte) []mountPoint {
+	var points []mountPoint
 	for line := range bytes.Lines(b) {
-		if fields := bytes.Fields(line); len(fields) > 4 {
-			points = append(points, unescape(string(fields[4])))
+		fields := strings.Fields(string(line))
+		if len(fields) <= 4 {
+			continue
 		}
+		p := mountPoint{path: unescape(fields[4])}
+		if i := slices.Index(fields, "-"); i > 5 && i+1 < len(fields) {
+			p.kind = fields[i+1]
+		}
+		points = append(points, p)
 	}
 	return points
+}
+
+// kindOf is the kind of the filesystem that a path is on.
+func kindOf(points []mountPoint, path string) string {
+	var at mountPoint
+	for _, p := range points { // of two on one point the newer hides the other
+		if (path == p.path || below(path, p.path)) && len(p.path) >= len(at.path) {
+			at = p
+		}
+	}
+	return at.kind
 }
 
 // unescape undoes the kernel's octal for white space and the backslash.

@@ -18,10 +18,13 @@ import (
 )
 
 // crosser writes and compares as the agent does.
-type crosser struct{ shim *nsenter.Shim }
+type crosser struct {
+	shim *nsenter.Shim
+	maps []shim.IDMap // of the container's user namespace
+}
 
 func (x crosser) cross(ctx context.Context, init *nsenter.Process, op shim.Op, files []daemonset.File) error {
-	req := shim.Request{Op: op}
+	req := shim.Request{Op: op, UIDMap: x.maps, GIDMap: x.maps}
 	for _, f := range files {
 		req.Files = append(req.Files, shim.File{Path: f.Path, Data: f.Data, Mkdir: f.Mkdir})
 	}
@@ -76,7 +79,10 @@ func newRig(t testing.TB, node *testenv.Node) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{crosser: crosser{sealed}, t: t, node: node, dir: t.TempDir()}
+	r := &rig{crosser: crosser{shim: sealed}, t: t, node: node, dir: t.TempDir()}
+	if err := os.Chmod(filepath.Dir(r.dir), 0o711); err != nil { // as /run is
+		t.Fatal(err)
+	}
 	if r.checker, err = check.Open(r.dir, func(err error) { t.Error(err) }); err != nil {
 		t.Fatal(err)
 	}

@@ -62,9 +62,9 @@ func (c *Checker) sweep(ctx context.Context, dir string) error {
 		return err
 	}
 	for _, p := range slices.Backward(points) { // the newest first
-		if below(p, dir) {
-			if err := unix.Unmount(p, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
-				return fmt.Errorf("unmount %s: %w", p, err)
+		if below(p.path, dir) {
+			if err := unix.Unmount(p.path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
+				return fmt.Errorf("unmount %s: %w", p.path, err)
 			}
 		}
 	}

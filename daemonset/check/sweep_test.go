@@ -9,6 +9,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -40,7 +42,7 @@ func child(text string) error {
 	if err != nil {
 		return err
 	}
-	x := crosser{sealed}
+	x := crosser{shim: sealed}
 	for i := range 10_000 {
 		v, err := c.Check(context.Background(), x.trial(o.Container, file(conf, fmt.Sprintf("# %d\n%s", i, good)), "nginx", "-t"))
 		if err != nil {
@@ -84,10 +86,35 @@ func (o order) start(t *testing.T, wrap ...string) *exec.Cmd {
 	return cmd
 }
 
+// bury collects what runtimes of a killed child were making of themselves. On a node that is
+// init's to do; here the nearest subreaper above the child is this process.
+func bury(t *testing.T) {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		left := 0
+		children, err := nsenter.Children(os.Getpid())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range children {
+			if info, err := nsenter.ReadInfo(pid); err == nil && strings.HasPrefix(info.Comm, "runc") {
+				left++
+				syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+			}
+		}
+		if left == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d processes of runtimes do not end", left)
+		}
+	}
+}
+
 // TestSweep kills processes at any moment of a check, and lets another clear up.
 func TestSweep(t *testing.T) {
 	eachVersion(t, func(t *testing.T, n *testenv.Node) {
 		r := newRig(t, n)
+		t.Cleanup(func() { bury(t) })
 		_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		alive := order{r.dir, testenv.Shim(t), c}.start(t)
 		left := 0
@@ -124,6 +151,7 @@ func TestSweep(t *testing.T) {
 // agent in a pod.
 func TestForeign(t *testing.T) {
 	r := newRig(t, sharedNode(t, testenv.V2))
+	t.Cleanup(func() { bury(t) })
 	_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 	cmd := order{r.dir, testenv.Shim(t), c}.start(t, "unshare", "-m", "--propagation", "private")
 	own, err := os.Readlink("/proc/self/ns/mnt")

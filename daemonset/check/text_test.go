@@ -102,8 +102,14 @@ func TestParseMountinfo(t *testing.T) {
 30 22 0:5 / /a\040b\134c rw - tmpfs tmpfs rw
 short line
 `
-	if diff := cmp.Diff([]string{"/", `/a b\c`}, parseMountinfo([]byte(text))); diff != "" {
+	points := parseMountinfo([]byte(text))
+	if diff := cmp.Diff([]mountPoint{{"/", "ext4"}, {`/a b\c`, "tmpfs"}}, points, cmp.AllowUnexported(mountPoint{})); diff != "" {
 		t.Errorf("mount points (-want +got):\n%s", diff)
+	}
+	for path, want := range map[string]string{"/": "ext4", "/a": "ext4", `/a b\c`: "tmpfs", `/a b\c/d`: "tmpfs", `/a b\cd`: "ext4"} {
+		if got := kindOf(points, path); got != want {
+			t.Errorf("%s is on %q, want %q", path, got, want)
+		}
 	}
 }
 
@@ -111,7 +117,7 @@ func FuzzMountinfo(f *testing.F) {
 	f.Add([]byte(`30 22 0:5 / /a\040b\777\ rw`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, p := range parseMountinfo(b) {
-			if len(p) > len(b) {
+			if len(p.path)+len(p.kind) > len(b) {
 				t.Errorf("%q of %q", p, b)
 			}
 		}

@@ -51,14 +51,11 @@ func (t *twin) prepare(b bundle, pid int, command Command, size int64) error {
 	if err != nil {
 		return err
 	}
-	if hasUserNamespace(spec) {
-		return fmt.Errorf("%w: the pod has a user namespace of its own (hostUsers: false)", ErrUnsupported)
-	}
 	points, err := mountPoints()
 	if err != nil {
 		return err
 	}
-	mounts, layers, err := twinMounts(spec.Mounts, t.dir, lookAt, points)
+	mounts, layers, err := volumes{dir: t.dir, users: hasUserNamespace(spec), look: lookAt, points: points}.twin(spec.Mounts)
 	if err != nil {
 		return err
 	}
@@ -70,13 +67,17 @@ func (t *twin) prepare(b bundle, pid int, command Command, size int64) error {
 	if err := os.Mkdir(t.dir, 0o700); err != nil {
 		return err
 	}
+	who, err := access(spec, t.dir)
+	if err != nil {
+		return err
+	}
 	// Twice the files: one is staged beside the one that it replaces.
-	if err := t.mount("tmpfs", "tmpfs", t.dir, fmt.Sprintf("mode=700,size=%d", overhead+2*size)); err != nil {
+	if err := t.mount("tmpfs", "tmpfs", t.dir, fmt.Sprintf("%s,size=%d", who, overhead+2*size)); err != nil {
 		return err
 	}
 	for _, l := range append(layers, rootLayer) {
-		if err := l.make(t.dir); err != nil {
-			return fmt.Errorf("make the folders of an overlay: %w", err)
+		if err := t.make(l, pid); err != nil {
+			return fmt.Errorf("make an overlay: %w", err)
 		}
 	}
 	rootfs := filepath.Join(t.dir, "rootfs")
@@ -101,15 +102,30 @@ func (t *twin) prepare(b bundle, pid int, command Command, size int64) error {
 	return os.WriteFile(filepath.Join(t.dir, "config.json"), config, 0o600)
 }
 
-// make makes a layer's folders. What the overlay shows of its root is the upper's.
-func (l layer) make(dir string) error {
-	for _, d := range []string{l.upper(dir), l.work(dir)} {
+// make makes a layer's folders, and mounts what the runtime does not. What an overlay
+// shows of its root is the upper's.
+func (t *twin) make(l layer, pid int) error {
+	for _, d := range []string{l.upper(t.dir), l.work(t.dir)} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return err
 		}
 	}
-	upper := l.upper(dir)
-	return errors.Join(unix.Chown(upper, int(l.like.uid), int(l.like.gid)), unix.Chmod(upper, l.like.mode))
+	if l.shifted {
+		if err := t.shift(&l, pid); err != nil {
+			return err
+		}
+	}
+	upper := l.upper(t.dir)
+	if err := errors.Join(unix.Chown(upper, int(l.like.uid), int(l.like.gid)), unix.Chmod(upper, l.like.mode)); err != nil {
+		return err
+	}
+	if !l.ours {
+		return nil
+	}
+	if err := os.Mkdir(l.merged(t.dir), 0o700); err != nil {
+		return err
+	}
+	return t.mount("overlay", "overlay", l.merged(t.dir), strings.Join(l.options(t.dir), ","))
 }
 
 func (t *twin) mount(kind, from, to, options string) error {

@@ -11,9 +11,11 @@ import (
 
 // layer is an overlay that a twin needs: over lower, with folders of the twin's own.
 type layer struct {
-	lower string
-	name  string // of the twin's folder for it
-	like  source // its upper directory's owner and mode stand for the lower's
+	lower   string
+	name    string // of the twin's folder for it
+	like    source // its upper directory's owner and mode stand for the lower's
+	ours    bool   // this process mounts it, not the runtime
+	shifted bool   // what it is over is lower with its ids mapped, as the target has it
 }
 
 // source is what is known of a volume's source on the node.
@@ -24,13 +26,20 @@ type source struct {
 	uid, gid uint32
 }
 
-// upper and work are the layer's folders below the twin's.
-func (l layer) upper(dir string) string { return filepath.Join(dir, l.name, "upper") }
-func (l layer) work(dir string) string  { return filepath.Join(dir, l.name, "work") }
+// The layer's folders below the twin's: mapped is lower with its ids mapped, merged the
+// overlay itself where it is ours.
+func (l layer) upper(dir string) string  { return filepath.Join(dir, l.name, "upper") }
+func (l layer) work(dir string) string   { return filepath.Join(dir, l.name, "work") }
+func (l layer) mapped(dir string) string { return filepath.Join(dir, l.name, "mapped") }
+func (l layer) merged(dir string) string { return filepath.Join(dir, l.name, "merged") }
 
 // options are the overlay's mount options. "volatile": nothing of it is worth a sync.
 func (l layer) options(dir string) []string {
-	return []string{"lowerdir=" + escape(l.lower), "upperdir=" + l.upper(dir), "workdir=" + l.work(dir), "volatile"}
+	lower := l.lower
+	if l.shifted {
+		lower = l.mapped(dir)
+	}
+	return []string{"lowerdir=" + escape(lower), "upperdir=" + l.upper(dir), "workdir=" + l.work(dir), "volatile"}
 }
 
 // escape is for overlay's own list of lower directories, and its list of options.
@@ -38,48 +47,77 @@ func escape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, ":", `\:`, ",", `\,`).Replace(path)
 }
 
-// twinMounts edits the target's mounts so that the twin writes into none of them.
+// volumes makes a twin's mounts of a target's.
+type volumes struct {
+	dir    string                       // the twin's
+	users  bool                         // the pod has a user namespace of its own
+	look   func(string) (source, error) // says what a source is
+	points []mountPoint                 // the node's
+}
+
+// twin edits the target's mounts so that the twin writes into none of them.
 //
 //   - A writable directory becomes an overlay over it, which the runtime mounts: a
 //     dead filesystem hangs the runtime, and that can be killed.
+//   - In a pod with a user namespace it becomes a bind mount of an overlay that we
+//     mount: the runtime mounts as root of that namespace, which may not, and
+//     the ids of an overlay cannot be shifted as those of its layers can.
 //   - A file becomes read-only. To put another over it would make its mount
 //     point, an empty file, in the live volume.
 //   - All else stays as it is: what is read-only already, and what is new with
 //     each container.
-//
-// look says what a source is, points are the node's mount points.
-func twinMounts(mounts []specs.Mount, dir string, look func(string) (source, error), points []string) ([]specs.Mount, []layer, error) {
-	var twin []specs.Mount
-	var layers []layer
+func (v volumes) twin(mounts []specs.Mount) (twin []specs.Mount, layers []layer, err error) {
 	for _, m := range mounts {
 		m.Options = private(m.Options)
 		if !bound(m) || readOnly(m) {
 			twin = append(twin, m)
 			continue
 		}
-		if len(m.UIDMappings)+len(m.GIDMappings) > 0 || slices.Contains(m.Options, "idmap") || slices.Contains(m.Options, "ridmap") {
-			return nil, nil, fmt.Errorf("%w: the volume at %s is mounted with shifted ids", ErrUnsupported, m.Destination)
-		}
-		from, err := look(m.Source)
-		if err != nil {
+		from, err := v.look(m.Source)
+		switch {
+		case err != nil:
 			return nil, nil, fmt.Errorf("look at the volume at %s: %w", m.Destination, err)
-		}
-		if !from.dir {
+		case !from.dir:
 			m.Options = append(without(m.Options, "rw"), "ro")
-			twin = append(twin, m)
-			continue
+		default:
+			l := layer{lower: m.Source, name: fmt.Sprintf("volume-%d", len(layers)), like: from, ours: v.users, shifted: shifted(m)}
+			if m, err = v.overlay(m, l); err != nil {
+				return nil, nil, err
+			}
+			layers = append(layers, l)
 		}
-		if i := slices.IndexFunc(points, func(p string) bool { return below(p, from.real) }); i >= 0 {
-			return nil, nil, fmt.Errorf("%w: the volume at %s has another filesystem in it, at %s on the node, which no overlay shows",
-				ErrUnsupported, m.Destination, points[i])
-		}
-		l := layer{lower: m.Source, name: fmt.Sprintf("volume-%d", len(layers)), like: from}
-		layers = append(layers, l)
-		m.Type, m.Source = "overlay", "overlay"
-		m.Options = append(without(m.Options, "bind", "rbind", "rw"), l.options(dir)...)
 		twin = append(twin, m)
 	}
 	return twin, layers, nil
+}
+
+// local are the filesystems that answer without another's help, so that this process
+// may mount something over them.
+var local = []string{"tmpfs", "overlay", "ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs", "bcachefs"}
+
+func (v volumes) overlay(m specs.Mount, l layer) (specs.Mount, error) {
+	if i := slices.IndexFunc(v.points, func(p mountPoint) bool { return below(p.path, l.like.real) }); i >= 0 {
+		return m, fmt.Errorf("%w: the volume at %s has another filesystem in it, at %s on the node, which no overlay shows",
+			ErrUnsupported, m.Destination, v.points[i].path)
+	}
+	if !l.ours {
+		m.Type, m.Source = "overlay", "overlay"
+		m.Options = append(without(m.Options, "bind", "rbind", "rw"), l.options(v.dir)...)
+		return m, nil
+	}
+	if kind := kindOf(v.points, l.like.real); !slices.Contains(local, kind) {
+		return m, fmt.Errorf("%w: the volume at %s is a filesystem of kind %q, in a pod with a user namespace (hostUsers: false)",
+			ErrUnsupported, m.Destination, kind)
+	}
+	m.Source, m.UIDMappings, m.GIDMappings = l.merged(v.dir), nil, nil
+	m.Options = without(m.Options, "idmap", "ridmap")
+	return m, nil
+}
+
+// shifted says whether a volume is mounted with its ids mapped as the pod's user namespace
+// has them.
+func shifted(m specs.Mount) bool {
+	return len(m.UIDMappings)+len(m.GIDMappings) > 0 || slices.Contains(m.Options, "idmap") || slices.Contains(m.Options, "ridmap")
 }
 
 func bound(m specs.Mount) bool {

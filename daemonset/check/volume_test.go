@@ -2,6 +2,7 @@ package check
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,41 +27,55 @@ func TestTwinMounts(t *testing.T) {
 	overlay := func(n, lower string) []string {
 		return []string{"lowerdir=" + lower, "upperdir=/t/volume-" + n + "/upper", "workdir=/t/volume-" + n + "/work", "volatile"}
 	}
+	mapped := func(m specs.Mount) specs.Mount {
+		m.UIDMappings, m.GIDMappings = []specs.LinuxIDMapping{{HostID: 1 << 20, Size: 1 << 16}}, []specs.LinuxIDMapping{{HostID: 1 << 20, Size: 1 << 16}}
+		return m
+	}
 	for name, tt := range map[string]struct {
-		in   specs.Mount
-		want specs.Mount
-		err  error // nil: any, if want is empty
+		in    specs.Mount
+		want  specs.Mount
+		err   error // nil: any, if want is empty
+		users bool
 	}{
-		"of each container's own": {mount("/tmp", "tmpfs", "tmpfs", "size=1m"), mount("/tmp", "tmpfs", "tmpfs", "size=1m"), nil},
+		"of each container's own": {mount("/tmp", "tmpfs", "tmpfs", "size=1m"), mount("/tmp", "tmpfs", "tmpfs", "size=1m"), nil, false},
 		"writable directory": {
 			mount("/v", "bind", "/dir", "rbind", "rprivate", "rw", "nosuid"),
-			mount("/v", "overlay", "overlay", append([]string{"rprivate", "nosuid"}, overlay("0", "/dir")...)...), nil,
+			mount("/v", "overlay", "overlay", append([]string{"rprivate", "nosuid"}, overlay("0", "/dir")...)...), nil, false,
 		},
 		"shared with the node": {
 			mount("/v", "", "/dir", "bind", "rshared"),
-			mount("/v", "overlay", "overlay", append([]string{"rprivate"}, overlay("0", "/dir")...)...), nil,
+			mount("/v", "overlay", "overlay", append([]string{"rprivate"}, overlay("0", "/dir")...)...), nil, false,
 		},
 		"hostile name": {
 			mount("/v", "bind", `/a:b,c\d`, "rbind"),
-			mount("/v", "overlay", "overlay", overlay("0", `/a\:b\,c\\d`)...), nil,
+			mount("/v", "overlay", "overlay", overlay("0", `/a\:b\,c\\d`)...), nil, false,
 		},
 		"read-only directory": {
-			mount("/v", "bind", "/link", "rbind", "rslave", "ro"), mount("/v", "bind", "/link", "rbind", "rprivate", "ro"), nil,
+			mount("/v", "bind", "/link", "rbind", "rslave", "ro"), mount("/v", "bind", "/link", "rbind", "rprivate", "ro"), nil, false,
 		},
-		"read-only below too": {mount("/v", "bind", "/link", "rbind", "rro"), mount("/v", "bind", "/link", "rbind", "rro"), nil},
+		"read-only below too": {mount("/v", "bind", "/link", "rbind", "rro"), mount("/v", "bind", "/link", "rbind", "rro"), nil, false},
 		"the last option holds": {
 			mount("/v", "bind", "/dir", "rbind", "ro", "rw"),
-			mount("/v", "overlay", "overlay", append([]string{"ro"}, overlay("0", "/dir")...)...), nil,
+			mount("/v", "overlay", "overlay", append([]string{"ro"}, overlay("0", "/dir")...)...), nil, false,
 		},
-		"file":                   {mount("/etc/hosts", "bind", "/file", "rbind", "rw"), mount("/etc/hosts", "bind", "/file", "rbind", "ro"), nil},
-		"missing":                {mount("/v", "bind", "/none", "rbind"), specs.Mount{}, nil},
-		"a filesystem inside":    {mount("/v", "bind", "/link", "rbind"), specs.Mount{}, ErrUnsupported},
-		"the node's root":        {mount("/v", "bind", "/", "rbind"), specs.Mount{}, ErrUnsupported},
-		"shifted ids":            {mount("/v", "bind", "/dir", "rbind", "idmap"), specs.Mount{}, ErrUnsupported},
-		"beside, not in, a name": {mount("/v", "bind", "/bus", "bind"), mount("/v", "overlay", "overlay", overlay("0", "/bus")...), nil},
+		"file":                {mount("/etc/hosts", "bind", "/file", "rbind", "rw"), mount("/etc/hosts", "bind", "/file", "rbind", "ro"), nil, false},
+		"missing":             {mount("/v", "bind", "/none", "rbind"), specs.Mount{}, nil, false},
+		"a filesystem inside": {mount("/v", "bind", "/link", "rbind"), specs.Mount{}, ErrUnsupported, false},
+		"the node's root":     {mount("/v", "bind", "/", "rbind"), specs.Mount{}, ErrUnsupported, false},
+		"shifted ids": {
+			mapped(mount("/v", "bind", "/dir", "rbind", "rw", "idmap")), mount("/v", "bind", "/t/volume-0/merged", "rbind", "rw"), nil, true,
+		},
+		"shifted ids that it only reads": {
+			mapped(mount("/v", "bind", "/dir", "rbind", "ro", "idmap")), mapped(mount("/v", "bind", "/dir", "rbind", "ro", "idmap")), nil, true,
+		},
+		"ids of the node's, with a user namespace": {
+			mount("/v", "bind", "/dir", "rbind"), mount("/v", "bind", "/t/volume-0/merged", "rbind"), nil, true,
+		},
+		"may hang, with a user namespace": {mount("/v", "bind", "/fuse", "rbind"), specs.Mount{}, ErrUnsupported, true},
+		"beside, not in, a name":          {mount("/v", "bind", "/bus", "bind"), mount("/v", "overlay", "overlay", overlay("0", "/bus")...), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, layers, err := twinMounts([]specs.Mount{tt.in}, "/t", look, []string{"/", "/busy/inside"})
+			got, layers, err := volumes{"/t", tt.users, look, []mountPoint{{"/", "ext4"}, {"/fuse", "fuse.sshfs"}, {"/busy/inside", "ext4"}}}.twin([]specs.Mount{tt.in})
 			if tt.want.Destination == "" {
 				if err == nil || tt.err != nil && !errors.Is(err, tt.err) {
 					t.Errorf("%+v, %v, want an error (%v)", got, err, tt.err)
@@ -73,7 +88,7 @@ func TestTwinMounts(t *testing.T) {
 			if diff := cmp.Diff([]specs.Mount{tt.want}, got); diff != "" {
 				t.Errorf("mounts (-want +got):\n%s", diff)
 			}
-			if overlays := got[0].Type == "overlay"; overlays != (len(layers) == 1) {
+			if overlays := got[0].Type == "overlay" || strings.HasPrefix(got[0].Source, "/t/"); overlays != (len(layers) == 1) {
 				t.Errorf("layers: %+v", layers)
 			}
 		})

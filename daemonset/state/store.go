@@ -25,7 +25,9 @@ type Store struct {
 // Open opens the directory and makes it if it is missing. It refuses one that
 // is not the caller's own or that others may write to.
 func Open(dir string) (*Store, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	// Others may pass, and list nothing: a runtime that makes a twin in a pod's user
+	// namespace passes as one of the pod's users. What is below is closed.
+	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, fmt.Errorf("state: %w; run as root or name another directory with --state", err)
 	}
 	root, err := os.OpenRoot(dir)
@@ -52,7 +54,7 @@ func private(root *os.Root, dir string) error {
 	}
 	owner := info.Sys().(*syscall.Stat_t).Uid
 	if int(owner) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
-		return fmt.Errorf("state: %s belongs to user %d with mode %v; it must belong to user %d and be writable by no other (chmod 700)",
+		return fmt.Errorf("state: %s belongs to user %d with mode %v; it must belong to user %d and be writable by no other (chmod 711)",
 			dir, owner, info.Mode().Perm(), os.Geteuid())
 	}
 	return nil
