@@ -65,7 +65,7 @@ func (c *Checker) await(ctx context.Context, pid int) error {
 		err = p.Wait(ctx)
 		p.Close()
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, nsenter.ErrGone) { // gone: it had ended before it was looked at
 		c.abandon(pid)
 		return err
 	}
