@@ -1,7 +1,8 @@
 // Package testenv gives tests, the demo and the benchmarks the real parts that
 // podreload works on: a private containerd ([StartNode]), pods made through CRI
 // as the kubelet makes them ([Node.RunPod]), and an etcd in this process
-// ([StartEtcd]). testing.go wraps them for testing.TB.
+// ([StartEtcd]), the distribution's ([StartEtcdWith]) or one of several members ([StartCluster]).
+// testing.go wraps them for testing.TB.
 //
 // It mocks nothing and it touches nothing of the machine's own: containerd gets a
 // root, state, socket and cgroup of its own below one temporary folder, pods

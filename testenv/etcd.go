@@ -4,82 +4,87 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 )
 
-// Etcd is one etcd server in this process, on loopback, and a client of it. Its methods are not
+// EtcdConfig says what is different of an etcd from the one that StartEtcd starts.
+type EtcdConfig struct {
+	Version   Version // "": in this process, 3.7; Debian: the distribution's, a process of its own
+	Cert, Key string  // files; Endpoint is https then
+	ClientCA  string  // file: clients of Endpoint must show a certificate of one of these authorities
+	AuthToken string  // as --auth-token, such as jwt,…; "": simple tokens
+}
+
+// Etcd is one etcd server on loopback, and a client of it. Its methods are not
 // safe for concurrent use, but for those of its Client.
 type Etcd struct {
 	dir    string
-	addr   string // host:port, the same over restarts
-	peer   string
-	server *embed.Etcd // nil while stopped
+	config EtcdConfig
+	addrs  addresses
+	member member
+	server etcdServer // nil while stopped
 	client *clientv3.Client
+}
+
+// member is what an etcd is in a cluster.
+type member struct {
+	name      string
+	advertise string // where the others reach it: host:port
+	cluster   string // --initial-cluster
 }
 
 // StartEtcd starts an etcd whose data and log are below dir, and returns when it can be
 // written to. It listens on free ports; where an etcd that was killed has left its data in dir, on
 // that one's. The context bounds the start only.
 func StartEtcd(ctx context.Context, dir string) (*Etcd, error) {
-	e := &Etcd{dir: dir}
+	return StartEtcdWith(ctx, dir, EtcdConfig{})
+}
+
+// StartEtcdWith is StartEtcd of a certain etcd.
+func StartEtcdWith(ctx context.Context, dir string, config EtcdConfig) (*Etcd, error) {
+	for try := 1; ; try++ {
+		e, err := newEtcd(dir, config)
+		if err != nil {
+			return nil, fmt.Errorf("start etcd: %w", err)
+		}
+		e.member = member{name: "testenv", advertise: e.addrs.Peer, cluster: "testenv=http://" + e.addrs.Peer}
+		if err = e.Start(ctx); err == nil {
+			return e, nil
+		}
+		err = errors.Join(err, e.Close())
+		// Between their choice and their use somebody else may have taken the ports.
+		if _, old := os.Stat(e.data()); try == 3 || !errors.Is(err, syscall.EADDRINUSE) || old == nil {
+			return nil, err
+		}
+		if err := os.Remove(e.note()); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// newEtcd is an etcd that has not been started, with its client.
+func newEtcd(dir string, config EtcdConfig) (*Etcd, error) {
+	e := &Etcd{dir: dir, config: config}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
 	var err error
-	if e.addr, e.peer, err = addrs(dir); err != nil {
-		return nil, fmt.Errorf("start etcd: %w", err)
+	if e.addrs, err = noted(e.note()); err != nil {
+		return nil, err
 	}
 	e.client, err = clientv3.New(clientv3.Config{
-		Endpoints:   []string{e.Endpoint()},
+		Endpoints:   []string{e.Plain()},
 		DialOptions: []grpc.DialOption{reconnect},
 		Logger:      zap.NewNop(),
 	})
-	if err != nil {
-		return nil, fmt.Errorf("connect to etcd: %w", err)
-	}
-	if err := e.Start(ctx); err != nil {
-		return nil, errors.Join(err, e.Close())
-	}
-	return e, nil
-}
-
-// addrs returns the addresses that were used in dir before, else free ones, which it notes there.
-func addrs(dir string) (client, peer string, err error) {
-	note := filepath.Join(dir, "addresses")
-	b, err := os.ReadFile(note)
-	if err == nil {
-		client, peer, _ = strings.Cut(string(b), " ")
-		return client, peer, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return "", "", err
-	}
-	if client, peer, err = freeAddrs(); err != nil {
-		return "", "", err
-	}
-	return client, peer, errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(note, []byte(client+" "+peer), 0o600))
-}
-
-// freeAddrs returns two loopback addresses that were free a moment ago.
-func freeAddrs() (client, peer string, err error) {
-	a, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer a.Close()
-	b, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer b.Close()
-	return a.Addr().String(), b.Addr().String(), nil
+	return e, err
 }
 
 // Start starts a stopped server, same port and same data, and returns when Client is
@@ -88,9 +93,10 @@ func (e *Etcd) Start(ctx context.Context) error {
 	if err := e.serve(ctx); err != nil {
 		return err
 	}
-	// The client leaves a server that it lost alone for a while, and does not retry a put.
-	if _, err := e.client.Get(ctx, "/"); err != nil {
-		return fmt.Errorf("connect to etcd on %s: %w", e.addr, err)
+	// The client leaves a server that it lost alone for a while, and does not retry a put. An
+	// etcd that wants a login answers too.
+	if _, err := e.client.Get(ctx, "/"); err != nil && !strings.Contains(err.Error(), "user name is empty") {
+		return fmt.Errorf("connect to etcd on %s: %w; see %s", e.addrs.Client, err, e.log())
 	}
 	return nil
 }
@@ -99,52 +105,39 @@ func (e *Etcd) serve(ctx context.Context) error {
 	if e.server != nil {
 		return errors.New("start etcd: it runs already")
 	}
-	if err := os.MkdirAll(e.dir, 0o700); err != nil {
+	if err := e.writeConfig(); err != nil {
 		return fmt.Errorf("start etcd: %w", err)
 	}
-	server, err := embed.StartEtcd(e.config())
+	var err error
+	switch e.config.Version {
+	case "":
+		e.server, err = embedEtcd(ctx, e.file())
+	case Debian:
+		e.server, err = runEtcd(e.file(), e.log())
+	default:
+		err = fmt.Errorf("etcd version %q: want %q, or none for the embedded one", e.config.Version, Debian)
+	}
 	if err != nil {
-		return fmt.Errorf("start etcd on %s: %w", e.addr, err)
+		return fmt.Errorf("start etcd on %s: %w; see %s", e.addrs.Client, err, e.log())
 	}
-	select {
-	case <-server.Server.ReadyNotify():
-	case err := <-server.Err():
-		server.Close()
-		return fmt.Errorf("start etcd on %s: %w", e.addr, err)
-	case <-ctx.Done():
-		server.Close()
-		return fmt.Errorf("start etcd on %s: %w; see %s", e.addr, context.Cause(ctx), e.log())
-	}
-	e.server = server
 	return nil
 }
 
-func (e *Etcd) config() *embed.Config {
-	c := embed.NewConfig()
-	c.Name = "testenv"
-	c.Dir = e.data()
-	c.LogLevel = "warn"
-	c.LogOutputs = []string{e.log()}
-	c.UnsafeNoFsync = true           // the data need not outlive the machine
-	c.TickMs, c.ElectionMs = 10, 100 // nobody else stands for election: be quick
-	c.ListenClientUrls, c.AdvertiseClientUrls = urls(e.addr), urls(e.addr)
-	c.ListenPeerUrls, c.AdvertisePeerUrls = urls(e.peer), urls(e.peer)
-	c.InitialCluster = c.InitialClusterFromName(c.Name)
-	return c
+// Stop ends the server and keeps its data; clients see lost connections. A leader hands over
+// before it goes.
+func (e *Etcd) Stop() {
+	if e.server != nil {
+		e.server.stop()
+		e.server = nil
+	}
 }
 
-func urls(addr string) []url.URL { return []url.URL{{Scheme: "http", Host: addr}} }
-
-func (e *Etcd) data() string { return filepath.Join(e.dir, "data") }
-func (e *Etcd) log() string  { return filepath.Join(e.dir, "etcd.log") }
-
-// Stop ends the server and keeps its data; clients see lost connections.
-func (e *Etcd) Stop() {
-	if e.server == nil {
-		return
+// Kill ends the server with no word to anybody.
+func (e *Etcd) Kill() {
+	if e.server != nil {
+		e.server.kill()
+		e.server = nil
 	}
-	e.server.Close()
-	e.server = nil
 }
 
 // Close ends server and client. The data stay in the folder given to StartEtcd.
@@ -153,8 +146,21 @@ func (e *Etcd) Close() error {
 	return e.client.Close()
 }
 
-// Endpoint is where clients connect to: http://host:port.
-func (e *Etcd) Endpoint() string { return "http://" + e.addr }
+// Endpoint is where clients connect to: http://host:port, or https with a certificate.
+func (e *Etcd) Endpoint() string {
+	if e.config.Cert != "" {
+		return "https://" + e.addrs.Client
+	}
+	return "http://" + e.addrs.Client
+}
+
+// Plain is an endpoint without TLS, which Client uses.
+func (e *Etcd) Plain() string {
+	if e.config.Cert != "" {
+		return "http://" + e.addrs.Plain
+	}
+	return e.Endpoint()
+}
 
 // Client is a client of the server, which is closed with it.
 func (e *Etcd) Client() *clientv3.Client { return e.client }
@@ -194,8 +200,18 @@ func (e *Etcd) Restore(ctx context.Context, path string) error {
 	if err := os.RemoveAll(e.data()); err != nil {
 		return fmt.Errorf("restore etcd: %w", err)
 	}
-	if err := os.CopyFS(e.data(), os.DirFS(path)); err != nil {
-		return fmt.Errorf("restore etcd: %w", err)
+	if path != "" {
+		if err := os.CopyFS(e.data(), os.DirFS(path)); err != nil {
+			return fmt.Errorf("restore etcd: %w", err)
+		}
 	}
 	return e.Start(ctx)
 }
+
+// Empty starts the server with no data at all: somebody has set up a new etcd in its place.
+func (e *Etcd) Empty(ctx context.Context) error { return e.Restore(ctx, "") }
+
+func (e *Etcd) data() string { return filepath.Join(e.dir, "data") }
+func (e *Etcd) log() string  { return filepath.Join(e.dir, "etcd.log") }
+func (e *Etcd) file() string { return filepath.Join(e.dir, "etcd.yaml") }
+func (e *Etcd) note() string { return filepath.Join(e.dir, "addresses") }

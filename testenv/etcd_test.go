@@ -6,7 +6,17 @@ import (
 )
 
 func TestEtcd(t *testing.T) {
-	e := NewEtcd(t)
+	for _, v := range []Version{"", Debian} {
+		t.Run("version "+string(v), func(t *testing.T) {
+			t.Parallel()
+			testEtcd(t, v)
+		})
+	}
+}
+
+func testEtcd(t *testing.T, v Version) {
+	config := EtcdConfig{Version: v}
+	e := NewEtcdWith(t, config)
 	ctx := t.Context()
 	must := func(err error) {
 		t.Helper()
@@ -53,8 +63,8 @@ func TestEtcd(t *testing.T) {
 	}
 
 	// As after a crash: what is in the folder is enough to come back.
-	e.Stop()
-	again, err := StartEtcd(ctx, e.dir)
+	e.Kill()
+	again, err := StartEtcdWith(ctx, e.dir, config)
 	must(err)
 	defer again.Close()
 	if got := again.Endpoint(); got != endpoint {

@@ -72,6 +72,8 @@ func (p parts) path(elem ...string) string {
 
 func (p parts) pause() string { return filepath.Join(string(p), "pause") }
 
+func (p parts) etcd() string { return p.path("usr/bin/etcd") }
+
 // bin is the folder with a version's containerd and its shim, and the path of the
 // runc that goes with it.
 func (p parts) bin(v Version) (dir, runc string, err error) {

@@ -51,12 +51,38 @@ func NewNode(t testing.TB, v Version) *Node {
 	return n
 }
 
+// NeedsEtcd skips a test that needs an etcd that the parts lack; under CI it fails.
+func NeedsEtcd(t testing.TB, v Version) {
+	t.Helper()
+	if v == "" {
+		return // it is in this process
+	}
+	p, err := findParts()
+	if err == nil {
+		_, err = os.Stat(p.etcd())
+	}
+	switch {
+	case err == nil:
+	case os.Getenv("CI") != "":
+		t.Fatal(err)
+	default:
+		t.Skip(err)
+	}
+}
+
 // NewEtcd starts an etcd that ends with the test.
 func NewEtcd(t testing.TB) *Etcd {
 	t.Helper()
+	return NewEtcdWith(t, EtcdConfig{})
+}
+
+// NewEtcdWith is NewEtcd of a certain etcd.
+func NewEtcdWith(t testing.TB, config EtcdConfig) *Etcd {
+	t.Helper()
+	NeedsEtcd(t, config.Version)
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
-	e, err := StartEtcd(ctx, t.TempDir())
+	e, err := StartEtcdWith(ctx, t.TempDir(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,6 +92,24 @@ func NewEtcd(t testing.TB) *Etcd {
 		}
 	})
 	return e
+}
+
+// NewCluster starts an etcd of several members that ends with the test.
+func NewCluster(t testing.TB, v Version, members int) *Cluster {
+	t.Helper()
+	NeedsEtcd(t, v)
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
+	c, err := StartCluster(ctx, t.TempDir(), v, members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Errorf("close the cluster: %v", err)
+		}
+	})
+	return c
 }
 
 // Shim is the path of podreload-shim, as [Binary] builds it.

@@ -1,0 +1,106 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// Cluster is an etcd of several members. What they say to each other goes through the test, which
+// can cut one off; clients reach all of them still.
+type Cluster struct {
+	Members []*Etcd
+	peers   *peerNet
+}
+
+// StartCluster starts an etcd of n members whose data and logs are below dir, and returns when each
+// of them answers.
+func StartCluster(ctx context.Context, dir string, v Version, n int) (*Cluster, error) {
+	c := &Cluster{peers: newPeerNet()}
+	var names []string
+	for i := range n {
+		e, err := newEtcd(filepath.Join(dir, fmt.Sprint(i)), EtcdConfig{Version: v})
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.Members = append(c.Members, e)
+		e.member.name = fmt.Sprintf("m%d", i)
+		if e.member.advertise, err = c.peers.listen(e.addrs.Peer); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		names = append(names, e.member.name+"=http://"+e.member.advertise)
+	}
+	for _, e := range c.Members {
+		e.member.cluster = strings.Join(names, ",")
+	}
+	if err := c.Start(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	for i, e := range c.Members {
+		r, err := e.client.Status(ctx, e.Plain())
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.peers.name(i, r.Header.MemberId)
+	}
+	return c, nil
+}
+
+// Start starts the members that do not run, at once, since none answers before most of them do.
+func (c *Cluster) Start(ctx context.Context) error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(c.Members))
+	for i, e := range c.Members {
+		if e.server == nil {
+			wg.Go(func() { errs[i] = e.Start(ctx) })
+		}
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Endpoints are those of all members.
+func (c *Cluster) Endpoints() (out []string) {
+	for _, e := range c.Members {
+		out = append(out, e.Endpoint())
+	}
+	return out
+}
+
+// Leader is the index of the member that leads.
+func (c *Cluster) Leader(ctx context.Context) (int, error) {
+	var last error
+	for i, e := range c.Members {
+		if e.server == nil {
+			continue
+		}
+		r, err := e.client.Status(ctx, e.Plain())
+		if err != nil {
+			last = err
+			continue
+		}
+		if r.Leader == r.Header.MemberId {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("no member leads (%w)", last)
+}
+
+// Isolate cuts a member off from the others, until Heal.
+func (c *Cluster) Isolate(i int) { c.peers.isolate(i, true) }
+
+// Heal undoes Isolate.
+func (c *Cluster) Heal(i int) { c.peers.isolate(i, false) }
+
+// Close ends all members.
+func (c *Cluster) Close() error {
+	var errs []error
+	for _, e := range c.Members {
+		errs = append(errs, e.Close())
+	}
+	c.peers.close()
+	return errors.Join(errs...)
+}

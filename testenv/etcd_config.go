@@ -1,0 +1,83 @@
+package testenv
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+)
+
+// addresses are where an etcd listens, each host:port.
+type addresses struct {
+	Client string // Endpoint
+	Plain  string // as Client, without TLS
+	Peer   string
+}
+
+// noted returns the addresses that the file holds from before, else free ones, which it notes there.
+func noted(file string) (a addresses, err error) {
+	text, err := os.ReadFile(file)
+	if err == nil {
+		return a, json.Unmarshal(text, &a)
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return a, err
+	}
+	free, err := freeAddrs(3)
+	if err != nil {
+		return a, err
+	}
+	a = addresses{Client: free[0], Plain: free[1], Peer: free[2]}
+	if text, err = json.Marshal(a); err != nil {
+		return a, err
+	}
+	return a, os.WriteFile(file, text, 0o600)
+}
+
+// freeAddrs returns loopback addresses that were free a moment ago.
+func freeAddrs(n int) (addrs []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // at the end: they must differ
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs, nil
+}
+
+// writeConfig writes the configuration file, which is the same for all versions: each ignores
+// what it does not know.
+func (e *Etcd) writeConfig() error {
+	listen := e.Endpoint()
+	if e.config.Cert != "" {
+		listen += "," + e.Plain()
+	}
+	c := map[string]any{
+		"name":     e.member.name,
+		"data-dir": e.data(),
+		"logger":   "zap", "log-level": "warn", "log-outputs": []string{e.log()},
+		"unsafe-no-fsync":    true,                            // the data need not outlive the machine
+		"heartbeat-interval": 20, "election-timeout": 20 * 20, // the network is this machine: be quick
+		"listen-client-urls": listen, "advertise-client-urls": e.Endpoint(),
+		"listen-peer-urls": "http://" + e.addrs.Peer, "initial-advertise-peer-urls": "http://" + e.member.advertise,
+		"initial-cluster": e.member.cluster,
+		"bcrypt-cost":     4, // passwords of tests need no protection
+	}
+	if e.config.AuthToken != "" {
+		c["auth-token"] = e.config.AuthToken
+	}
+	if e.config.Cert != "" {
+		c["client-transport-security"] = map[string]any{
+			"cert-file": e.config.Cert, "key-file": e.config.Key,
+			"trusted-ca-file": e.config.ClientCA, "client-cert-auth": e.config.ClientCA != "",
+		}
+	}
+	text, err := json.Marshal(c) // JSON is YAML
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(e.file(), text, 0o600)
+}
