@@ -62,6 +62,15 @@ func (c *Cluster) Start(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Kill kills these members, at once.
+func (c *Cluster) Kill(members ...int) {
+	var wg sync.WaitGroup
+	for _, i := range members {
+		wg.Go(c.Members[i].Kill)
+	}
+	wg.Wait()
+}
+
 // Endpoints are those of all members.
 func (c *Cluster) Endpoints() (out []string) {
 	for _, e := range c.Members {
@@ -97,6 +106,11 @@ func (c *Cluster) Heal(i int) { c.peers.isolate(i, false) }
 
 // Close ends all members.
 func (c *Cluster) Close() error {
+	var all []int
+	for i := range c.Members {
+		all = append(all, i)
+	}
+	c.Kill(all...)
 	var errs []error
 	for _, e := range c.Members {
 		errs = append(errs, e.Close())
