@@ -49,7 +49,7 @@ func BenchmarkTake(b *testing.B) {
 		b.Run(fmt.Sprintf("keys=%d", n), func(b *testing.B) {
 			f := &feed{keys: []string{"/a"}, state: newState()}
 			for i := range n {
-				_ = f.state.put(item{key: fmt.Sprintf("/a/%05d", i), value: "value", mod: 1})
+				_ = f.state.put(pair(fmt.Sprintf("/a/%05d", i), "value", 1))
 			}
 			f.state.revision = 1
 			b.ReportAllocs()

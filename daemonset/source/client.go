@@ -16,11 +16,13 @@ import (
 // closes it.
 type Client struct {
 	config clientv3.Config
+	login  *login
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 
-	page  int           // keys asked for in one call
+	page  int           // keys asked for in one call, at most
 	every time.Duration // how often a feed compares itself with etcd
+	waste int           // bytes between its keys that a feed takes meanwhile
 
 	dialing chan struct{} // held by the one that makes etcd
 	etcd    atomic.Pointer[clientv3.Client]
@@ -43,8 +45,10 @@ func Open(cfg Config) (*Client, error) {
 	}
 	c := &Client{
 		config:  config,
-		page:    4096,
+		login:   newLogin(cfg.User, cfg.password),
+		page:    1 << 16,
 		every:   30 * time.Second,
+		waste:   256 << 10,
 		dialing: make(chan struct{}, 1),
 		streams: streams{changed: make(chan struct{})},
 		feeds:   make(map[string]*feed),
@@ -53,7 +57,8 @@ func Open(cfg Config) (*Client, error) {
 	c.config.Context = c.ctx
 	c.config.DialOptions = append(c.config.DialOptions,
 		grpc.WithChainUnaryInterceptor(failFast),
-		grpc.WithChainStreamInterceptor(c.streams.intercept))
+		grpc.WithChainStreamInterceptor(c.login.intercept, c.streams.intercept),
+		grpc.WithPerRPCCredentials(c.login))
 	return c, nil
 }
 
@@ -81,7 +86,7 @@ func (c *Client) Read(ctx context.Context, keys []string) (*Snapshot, error) {
 	keys = normalize(keys)
 	s, err := c.read(ctx, keys)
 	if err != nil {
-		return nil, c.explain(err, keys)
+		return nil, c.explain(err, c.denied(ctx, err, keys))
 	}
 	return s.snapshot(), nil
 }
@@ -121,9 +126,8 @@ func (c *Client) drop(s *Subscription) {
 	}
 }
 
-// connect returns the connection to etcd, and makes it when first asked.
-// clientv3 logs in while it is made, so with a user this is where a wrong
-// password shows; without one it does not touch the network.
+// connect returns the connection to etcd, and makes it when first asked, without
+// touching the network.
 func (c *Client) connect(ctx context.Context) (*clientv3.Client, error) {
 	if etcd := c.etcd.Load(); etcd != nil {
 		return etcd, nil

@@ -1,10 +1,9 @@
 package source
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"strings"
@@ -22,6 +21,7 @@ type Config struct {
 	Endpoints         []string // URLs, or host:port; all of one cluster
 	CACert, Cert, Key string
 	User, Password    string
+	PasswordFile      string        // instead of Password: its first line; read again when etcd refuses the login
 	DialTimeout       time.Duration // for one connection attempt and its login; 0: 5 s
 }
 
@@ -38,19 +38,27 @@ func (c Config) client() (clientv3.Config, error) {
 	if len(c.Endpoints) == 0 {
 		return clientv3.Config{}, errors.New("no etcd endpoint given: set --endpoints")
 	}
-	if (c.User == "") != (c.Password == "") {
+	password, err := c.password()
+	if err != nil {
+		return clientv3.Config{}, err
+	}
+	if (c.User == "") != (password == "") {
 		return clientv3.Config{}, errors.New("etcd needs a user and a password, or neither: set --user and --password-file")
 	}
 	secure, err := c.secure()
 	if err != nil {
 		return clientv3.Config{}, err
 	}
-	tlsConfig, err := c.tls()
-	if err != nil {
-		return clientv3.Config{}, err
-	}
-	if tlsConfig != nil && !secure {
+	certificates := c.CACert != "" || c.Cert != ""
+	if certificates && !secure {
 		return clientv3.Config{}, fmt.Errorf("certificates are set, but etcd endpoint %s is not TLS: write https://", c.Endpoints[0])
+	}
+	dial := []grpc.DialOption{}
+	if certificates {
+		if _, err := c.tls(); err != nil {
+			return clientv3.Config{}, err
+		}
+		dial = append(dial, grpc.WithTransportCredentials(freshTLS{c.tls}))
 	}
 	timeout := c.DialTimeout
 	if timeout <= 0 {
@@ -58,25 +66,42 @@ func (c Config) client() (clientv3.Config, error) {
 	}
 	return clientv3.Config{
 		Endpoints:            c.Endpoints,
-		TLS:                  tlsConfig,
-		Username:             c.User,
-		Password:             c.Password,
 		DialTimeout:          timeout,
 		DialKeepAliveTime:    10 * time.Second,
 		DialKeepAliveTimeout: 3 * time.Second,
 		MaxCallSendMsgSize:   2 << 20,
 		MaxCallRecvMsgSize:   maxMessage,
-		MaxUnaryRetries:      3, // enough to renew a token; feeds have a backoff of their own
+		MaxUnaryRetries:      1, // we repeat what is worth it ourselves
 		Logger:               zap.NewNop(),
-		DialOptions: []grpc.DialOption{
+		DialOptions: append(dial,
 			// gRPC's own ceiling of 120 s would keep a feed away from an
 			// etcd that has long been back.
 			grpc.WithConnectParams(grpc.ConnectParams{
 				Backoff:           grpcbackoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 				MinConnectTimeout: timeout,
-			}),
-		},
+			})),
 	}, nil
+}
+
+// password is etcd's password as it is now.
+func (c Config) password() (string, error) {
+	if c.PasswordFile == "" {
+		return c.Password, nil
+	}
+	f, err := os.Open(c.PasswordFile)
+	if err != nil {
+		return "", fmt.Errorf("password file: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	if err != nil {
+		return "", fmt.Errorf("password file: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if line = strings.TrimSuffix(line, "\r"); line == "" {
+		return "", fmt.Errorf("password file %s: its first line is empty", c.PasswordFile)
+	}
+	return line, nil
 }
 
 // secure reports whether the endpoints are TLS ones; all must agree, since
@@ -101,42 +126,4 @@ func (c Config) secure() (bool, error) {
 		return false, fmt.Errorf("etcd endpoints mix %s and %s: use one scheme for all", plain, secure)
 	}
 	return plain == "", nil
-}
-
-// tls returns nil where no certificate file is named; https then uses the
-// system's authorities.
-func (c Config) tls() (*tls.Config, error) {
-	if (c.Cert == "") != (c.Key == "") {
-		return nil, errors.New("an etcd client certificate needs both --cert and --key")
-	}
-	if c.CACert == "" && c.Cert == "" {
-		return nil, nil
-	}
-	out := &tls.Config{MinVersion: tls.VersionTLS12}
-	if c.CACert != "" {
-		pem, err := os.ReadFile(c.CACert)
-		if err != nil {
-			return nil, fmt.Errorf("reading etcd's CA certificate: %w", err)
-		}
-		out.RootCAs = x509.NewCertPool()
-		if !out.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("no certificate in %s: --cacert needs a PEM file", c.CACert)
-		}
-	}
-	if c.Cert != "" {
-		load := func() (*tls.Certificate, error) {
-			pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
-			if err != nil {
-				return nil, fmt.Errorf("loading etcd client certificate %s with key %s: %w", c.Cert, c.Key, err)
-			}
-			return &pair, nil
-		}
-		if _, err := load(); err != nil {
-			return nil, err
-		}
-		// Loaded again for every connection, so a renewed certificate needs
-		// no restart.
-		out.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
-	}
-	return out, nil
 }

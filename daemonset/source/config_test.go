@@ -1,58 +1,25 @@
 package source
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"math/big"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/podreload/podreload/testenv"
 )
 
-// selfSigned writes a certificate for 127.0.0.1 and its key below a temporary
-// folder.
+// selfSigned writes a certificate for 127.0.0.1 and its key.
 func selfSigned(t *testing.T) (cert, key string) {
 	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotAfter:     time.Now().Add(time.Hour),
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:         true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	write := func(name, kind string, der []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", pkcs8)
+	a := newAuthority(t)
+	return a.issue(t, a.dir, "server", "127.0.0.1")
 }
 
 func TestOpenErrors(t *testing.T) {
+	t.Parallel()
 	cert, key := selfSigned(t)
 	empty := filepath.Join(t.TempDir(), "empty.pem")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
@@ -71,6 +38,8 @@ func TestOpenErrors(t *testing.T) {
 		{"mixed", Config{Endpoints: append(secure, plain...)}, "one scheme"},
 		{"user in the endpoint", Config{Endpoints: []string{"http://me:secret@127.0.0.1:1"}}, "--user"},
 		{"user only", Config{Endpoints: plain, User: "me"}, "--password-file"},
+		{"no password file", Config{Endpoints: plain, User: "me", PasswordFile: "/none"}, "password file: open /none"},
+		{"empty password file", Config{Endpoints: plain, User: "me", PasswordFile: empty}, "password file " + empty + ": its first line is empty"},
 		{"password only", Config{Endpoints: plain, Password: "secret"}, "--user"},
 		{"all files", Config{Endpoints: secure, CACert: cert, Cert: cert, Key: key}, ""},
 		{"system authorities", Config{Endpoints: secure}, ""},
@@ -100,6 +69,7 @@ func TestOpenErrors(t *testing.T) {
 }
 
 func TestTLSTrouble(t *testing.T) {
+	t.Parallel()
 	cert, key := selfSigned(t)
 	pair, err := tls.LoadX509KeyPair(cert, key)
 	if err != nil {

@@ -45,14 +45,14 @@ func (c *Client) explain(err error, keys []string) error {
 	case errors.Is(err, context.Canceled):
 		return err
 	case is(err, rpctypes.ErrPermissionDenied):
-		return say(ErrPermission, "etcd at %s denies reading %s: grant user %q read on each of them and its prefix",
-			at, strings.Join(keys, ", "), c.config.Username)
+		return say(ErrPermission, "etcd at %s denies reading %s: grant %s the range: %s",
+			at, strings.Join(keys, ", "), c.who(), grants(keys))
 	case is(err, rpctypes.ErrUserEmpty):
 		return say(ErrCredentials, "etcd at %s wants a login: set --user and --password-file", at)
 	case is(err, rpctypes.ErrAuthFailed):
-		return say(ErrCredentials, "etcd at %s refuses user %q: wrong user or password", at, c.config.Username)
+		return say(ErrCredentials, "etcd at %s refuses user %q: wrong user or password", at, c.login.user)
 	case is(err, rpctypes.ErrInvalidAuthToken), is(err, rpctypes.ErrAuthOldRevision):
-		return say(ErrCredentials, "etcd at %s no longer takes the login of user %q: logging in again", at, c.config.Username)
+		return say(ErrCredentials, "etcd at %s no longer takes the login of user %q: logging in again", at, c.login.user)
 	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "), strings.Contains(text, "authentication handshake failed"):
 		return say(ErrCredentials, "TLS with etcd at %s: %s: check --cacert, --cert and --key", at, text)
 	case errors.Is(err, context.DeadlineExceeded), code(err) == codes.DeadlineExceeded:

@@ -28,7 +28,7 @@ func TestExplain(t *testing.T) {
 		{rpctypes.ErrNoLeader, ErrUnavailable, "waiting for etcd at http://one:2379, http://two:2379: etcdserver: no leader"},
 		{rpctypes.ErrGRPCNoLeader, ErrUnavailable, "waiting for etcd at http://one:2379, http://two:2379: etcdserver: no leader"},
 		{errors.New(rpctypes.ErrGRPCPermissionDenied.Error()), ErrPermission,
-			`etcd at http://one:2379, http://two:2379 denies reading /a, /b: grant user "me" read on each of them and its prefix`},
+			`etcd at http://one:2379, http://two:2379 denies reading /a, /b: grant user "me" the range: etcdctl role grant-permission ROLE read /a /a0; etcdctl role grant-permission ROLE read /b /b0`},
 		{rpctypes.ErrAuthFailed, ErrCredentials, `etcd at http://one:2379, http://two:2379 refuses user "me": wrong user or password`},
 		{status.Error(codes.Unavailable, `connection error: desc = "transport: authentication handshake failed: x509: certificate signed by unknown authority"`), ErrCredentials,
 			"TLS with etcd at http://one:2379, http://two:2379: authentication handshake failed: x509: certificate signed by unknown authority: check --cacert, --cert and --key"},

@@ -21,6 +21,7 @@ func restart(t testing.TB, e *testenv.Etcd) {
 }
 
 func TestDownAtStart(t *testing.T) {
+	t.Parallel()
 	e := testenv.NewEtcd(t)
 	put(t, e, "/a", "1")
 	e.Stop()
@@ -40,10 +41,14 @@ func TestDownAtStart(t *testing.T) {
 }
 
 func TestRestart(t *testing.T) {
-	e := testenv.NewEtcd(t)
+	t.Parallel()
+	eachMode(t, testRestart)
+}
+
+func testRestart(t *testing.T, e *testenv.Etcd, waste int) {
 	put(t, e, "/a", "1")
 	c := openAt(t, e.Endpoint())
-	c.every = time.Hour // the broken stream alone has to tell
+	c.every, c.waste = time.Hour, waste // the broken stream alone has to tell
 	one := c.Subscribe([]string{"/a"})
 	two := c.Subscribe([]string{"/a", "/b"})
 	before := holds(t, one, "/a=1")
@@ -65,6 +70,7 @@ func TestRestart(t *testing.T) {
 // TestCut breaks the connection only: etcd goes on, and what it writes
 // meanwhile must arrive, without a full read where the watch can resume.
 func TestCut(t *testing.T) {
+	t.Parallel()
 	e := testenv.NewEtcd(t)
 	p := newProxy(t, e.Endpoint())
 	put(t, e, "/a/x", "1")
@@ -89,37 +95,64 @@ func TestCut(t *testing.T) {
 
 // TestCompaction compacts away the revisions that a cut feed would resume from.
 func TestCompaction(t *testing.T) {
-	for _, keys := range [][]string{{"/a"}, {"/a", "/b"}} {
-		t.Run(fmt.Sprint(keys), func(t *testing.T) {
-			e := testenv.NewEtcd(t)
-			p := newProxy(t, e.Endpoint())
-			put(t, e, "/a/x", "1")
-			put(t, e, "/a/gone", "1")
-			c := openAt(t, p.Endpoint())
-			c.every = time.Hour // the broken stream alone has to tell
-			s := c.Subscribe(keys)
-			holds(t, s, "/a/gone=1", "/a/x=1")
-			p.Cut()
-			fails(t, s, ErrUnavailable)
-			if _, err := e.Delete(t.Context(), "/a/gone"); err != nil {
-				t.Fatal(err)
-			}
-			put(t, e, "/a/x", "2")
-			rev := put(t, e, "/elsewhere", "1")
-			if _, err := e.Client().Compact(t.Context(), rev, clientv3.WithCompactPhysical()); err != nil {
-				t.Fatal(err)
-			}
-			p.Mend()
-			holds(t, s, "/a/x=2")
-			put(t, e, "/a/x", "3")
-			holds(t, s, "/a/x=3")
-		})
+	t.Parallel()
+	eachMode(t, testCompaction)
+}
+
+func testCompaction(t *testing.T, e *testenv.Etcd, waste int) {
+	p := newProxy(t, e.Endpoint())
+	put(t, e, "/a/x", "0")
+	put(t, e, "/a/gone", "1")
+	c := openAt(t, p.Endpoint())
+	c.every, c.waste = time.Hour, waste // the broken stream alone has to tell
+	s := c.Subscribe([]string{"/a", "/b"})
+	holds(t, s, "/a/gone=1", "/a/x=0")
+	put(t, e, "/a/x", "1")
+	holds(t, s, "/a/gone=1", "/a/x=1")
+	p.Cut()
+	fails(t, s, ErrUnavailable)
+	if _, err := e.Delete(t.Context(), "/a/gone"); err != nil {
+		t.Fatal(err)
 	}
+	put(t, e, "/a/x", "2")
+	rev := put(t, e, "/elsewhere", "1")
+	if _, err := e.Client().Compact(t.Context(), rev, clientv3.WithCompactPhysical()); err != nil {
+		t.Fatal(err)
+	}
+	p.Mend()
+	holds(t, s, "/a/x=2")
+	put(t, e, "/a/x", "3")
+	holds(t, s, "/a/x=3")
+}
+
+// TestReplaced puts an empty etcd in the place of the one that was read.
+func TestReplaced(t *testing.T) {
+	t.Parallel()
+	eachMode(t, func(t *testing.T, e *testenv.Etcd, waste int) {
+		put(t, e, "/a/x", "1")
+		c := openAt(t, e.Endpoint())
+		c.every, c.waste = time.Hour, waste // the broken stream alone has to tell
+		s := c.Subscribe([]string{"/a", "/b"})
+		before := holds(t, s, "/a/x=1")
+		if err := e.Empty(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		after := holds(t, s)
+		if after.Revision() >= before.Revision() {
+			t.Errorf("revision %d, was %d: it did not go back", after.Revision(), before.Revision())
+		}
+		if diff := cmp.Diff([]string{"/a"}, after.Empty([]string{"/a"})); diff != "" {
+			t.Error(diff)
+		}
+		put(t, e, "/b/y", "2")
+		holds(t, s, "/b/y=2")
+	})
 }
 
 // TestRestored restores a backup behind the feed's back. The cluster's id stays,
 // the revision goes back.
 func TestRestored(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name string
 		// writes after the restore and before the feed sees etcd again
@@ -131,52 +164,55 @@ func TestRestored(t *testing.T) {
 		{"revision caught up, keys untouched", 50, false},
 		{"revision caught up, other past", 50, true},
 	} {
-		for _, keys := range [][]string{{"/a"}, {"/a", "/b"}} {
-			t.Run(fmt.Sprint(tc.name, keys), func(t *testing.T) {
-				e := testenv.NewEtcd(t)
-				p := newProxy(t, e.Endpoint())
-				put(t, e, "/a/x", "old")
-				put(t, e, "/a/y", "old")
-				backup := filepath.Join(t.TempDir(), "backup")
-				if err := e.Backup(t.Context(), backup); err != nil {
-					t.Fatal(err)
-				}
-				for range 20 {
-					put(t, e, "/elsewhere", "x")
-				}
-				put(t, e, "/a/x", "lost")
-				c := openAt(t, p.Endpoint())
-				c.every = time.Hour // the broken stream alone has to tell
-				s := c.Subscribe(keys)
-				before := holds(t, s, "/a/x=lost", "/a/y=old")
-				p.Cut()
-				if err := e.Restore(t.Context(), backup); err != nil {
-					t.Fatal(err)
-				}
-				want := []string{"/a/x=old", "/a/y=old"}
-				if tc.other {
-					put(t, e, "/a/y", "new")
-					want[1] = "/a/y=new"
-				}
-				for range tc.more {
-					put(t, e, "/elsewhere", "y")
-				}
-				p.Mend()
-				after := holds(t, s, want...)
-				if tc.more == 0 && after.Revision() >= before.Revision() {
-					t.Errorf("revision %d, was %d: it did not go back", after.Revision(), before.Revision())
-				}
-				put(t, e, "/a/x", "next")
-				want[0] = "/a/x=next"
-				holds(t, s, want...)
-			})
-		}
+		t.Run(tc.name, func(t *testing.T) {
+			eachMode(t, func(t *testing.T, e *testenv.Etcd, waste int) { testRestored(t, e, waste, tc.more, tc.other) })
+		})
 	}
+}
+
+func testRestored(t *testing.T, e *testenv.Etcd, waste, more int, other bool) {
+	p := newProxy(t, e.Endpoint())
+	put(t, e, "/a/x", "old")
+	put(t, e, "/a/y", "old")
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := e.Backup(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		put(t, e, "/elsewhere", "x")
+	}
+	c := openAt(t, p.Endpoint())
+	c.every, c.waste = time.Hour, waste // the broken stream alone has to tell
+	s := c.Subscribe([]string{"/a", "/b"})
+	holds(t, s, "/a/x=old", "/a/y=old")
+	put(t, e, "/a/x", "lost")
+	before := holds(t, s, "/a/x=lost", "/a/y=old")
+	p.Cut()
+	if err := e.Restore(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"/a/x=old", "/a/y=old"}
+	if other {
+		put(t, e, "/a/y", "new")
+		want[1] = "/a/y=new"
+	}
+	for range more {
+		put(t, e, "/elsewhere", "y")
+	}
+	p.Mend()
+	after := holds(t, s, want...)
+	if more == 0 && after.Revision() >= before.Revision() {
+		t.Errorf("revision %d, was %d: it did not go back", after.Revision(), before.Revision())
+	}
+	put(t, e, "/a/x", "next")
+	want[0] = "/a/x=next"
+	holds(t, s, want...)
 }
 
 // TestCheck pits held states against an etcd, each a way in which a feed may
 // have lost touch.
 func TestCheck(t *testing.T) {
+	t.Parallel()
 	e := testenv.NewEtcd(t)
 	c := openAt(t, e.Endpoint())
 	put(t, e, "/a/x", "1")
@@ -203,11 +239,11 @@ func TestCheck(t *testing.T) {
 		f(s)
 		return s
 	}
-	y, _ := read().tree.Get(item{key: "/a/y"})
+	y, _ := read().tree.Get(at("/a/y"))
 	judge("as read", read(), same)
-	judge("other value", change(func(s *state) { y := y; y.value = "?"; _ = s.put(y) }), stale)
-	judge("other mod_revision", change(func(s *state) { y := y; y.mod++; _ = s.put(y) }), stale)
-	judge("a key too many", change(func(s *state) { _ = s.put(item{"/a/z", "", 1}) }), stale)
+	judge("other value", change(func(s *state) { _ = s.put(pair("/a/y", "?", y.mod)) }), stale)
+	judge("other mod_revision", change(func(s *state) { _ = s.put(pair("/a/y", y.value(), y.mod+1)) }), stale)
+	judge("a key too many", change(func(s *state) { _ = s.put(pair("/a/z", "", 1)) }), stale)
 	judge("a key missing", change(func(s *state) { s.delete("/a/x") }), stale)
 	judge("newest missing", change(func(s *state) { s.delete("/a/y") }), stale)
 	judge("future revision", change(func(s *state) { s.revision += 100 }), stale)
@@ -243,6 +279,7 @@ func TestCheck(t *testing.T) {
 // TestDeadWatch gives a feed a watch that never speaks. The timed check has to
 // find out.
 func TestDeadWatch(t *testing.T) {
+	t.Parallel()
 	e := testenv.NewEtcd(t)
 	c := openAt(t, e.Endpoint())
 	c.every = 20 * time.Millisecond
@@ -260,6 +297,7 @@ func TestDeadWatch(t *testing.T) {
 // TestQuiet runs many timed checks: where nothing changed they read nothing
 // and fire nothing.
 func TestQuiet(t *testing.T) {
+	t.Parallel()
 	e := testenv.NewEtcd(t)
 	put(t, e, "/a", "1")
 	c := openAt(t, e.Endpoint())
@@ -282,6 +320,7 @@ func TestQuiet(t *testing.T) {
 }
 
 func TestPublishedRevisions(t *testing.T) {
+	t.Parallel()
 	e := testenv.NewEtcd(t)
 	c := openAt(t, e.Endpoint())
 	s := c.Subscribe([]string{"/a"})

@@ -64,6 +64,19 @@ func spans(keys []string) []span {
 	return out
 }
 
+// hull is the one range from the first to the last of what keys mean, with all
+// that lies between them.
+func hull(keys []string) []span {
+	if len(keys) == 0 {
+		return nil
+	}
+	out := span{from: keys[0], to: after(keys[0])}
+	for _, k := range keys[1:] {
+		out.from, out.to = min(out.from, k), max(out.to, after(k))
+	}
+	return []span{out}
+}
+
 // after is the first key behind everything below key.
 func after(key string) string {
 	b := below(key)

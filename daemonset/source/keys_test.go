@@ -42,6 +42,23 @@ func TestSpans(t *testing.T) {
 	}
 }
 
+func TestHull(t *testing.T) {
+	for _, tc := range []struct {
+		keys []string
+		want []span
+	}{
+		{nil, nil},
+		{[]string{"/"}, []span{{"/", "0"}}},
+		{[]string{"/a"}, []span{{"/a", "/a0"}}},
+		{[]string{"/a", "/a-b"}, []span{{"/a", "/a0"}}}, // what is below /a comes after /a-b
+		{[]string{"/a", "/b"}, []span{{"/a", "/b0"}}},
+	} {
+		if diff := cmp.Diff(tc.want, hull(tc.keys), cmp.AllowUnexported(span{})); diff != "" {
+			t.Errorf("%q: %s", tc.keys, diff)
+		}
+	}
+}
+
 // FuzzNormalize checks that the normalized keys cover exactly what the given
 // ones do, that none is given twice, and that the spans agree with covers.
 func FuzzNormalize(f *testing.F) {
@@ -70,6 +87,9 @@ func FuzzNormalize(f *testing.F) {
 		}
 		if (got == 1) != want || got > 1 {
 			t.Errorf("%q covers %q: want %v, %d keys do", keys, name, want, got)
+		}
+		if between := hull(keys); len(between) > 0 && got > 0 && (name < between[0].from || name >= between[0].to) {
+			t.Errorf("%q of %q is not in %q", name, keys, between[0])
 		}
 		in := 0
 		for _, s := range spans(keys) {

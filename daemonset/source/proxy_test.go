@@ -14,31 +14,35 @@ import (
 type proxy struct {
 	listener net.Listener
 	target   string
+	scheme   string
 
-	mu    sync.Mutex
-	cut   bool
-	conns map[net.Conn]struct{}
-	wg    sync.WaitGroup
+	mu     sync.Mutex
+	cut    bool
+	silent chan struct{} // nil, or closed when bytes flow again
+	conns  map[net.Conn]struct{}
+	wg     sync.WaitGroup
 }
 
-// newProxy puts a proxy before the etcd at an http:// endpoint.
+// newProxy puts a proxy before the etcd at an endpoint.
 func newProxy(t testing.TB, endpoint string) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, target: strings.TrimPrefix(endpoint, "http://"), conns: map[net.Conn]struct{}{}}
+	scheme, target, _ := strings.Cut(endpoint, "://")
+	p := &proxy{listener: l, target: target, scheme: scheme, conns: map[net.Conn]struct{}{}}
 	p.wg.Go(p.accept)
 	t.Cleanup(func() {
 		l.Close()
 		p.Cut()
+		p.Silence(false)
 		p.wg.Wait()
 	})
 	return p
 }
 
-func (p *proxy) Endpoint() string { return "http://" + p.listener.Addr().String() }
+func (p *proxy) Endpoint() string { return p.scheme + "://" + p.listener.Addr().String() }
 
 func (p *proxy) accept() {
 	for {
@@ -67,13 +71,43 @@ func (p *proxy) serve(conn net.Conn) {
 	defer p.release(up)
 	var both sync.WaitGroup
 	copyTo := func(dst, src net.Conn) {
-		_, _ = io.Copy(dst, src)
+		_, _ = io.Copy(dst, listening{src, p})
 		dst.Close()
 		src.Close()
 	}
 	both.Go(func() { copyTo(up, conn) })
 	both.Go(func() { copyTo(conn, up) })
 	both.Wait()
+}
+
+// listening holds back what it read while all is silent.
+type listening struct {
+	net.Conn
+	p *proxy
+}
+
+func (l listening) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	l.p.mu.Lock()
+	silent := l.p.silent
+	l.p.mu.Unlock()
+	if silent != nil {
+		<-silent
+	}
+	return n, err
+}
+
+// Silence keeps connections, but nothing comes through them until it is undone.
+func (p *proxy) Silence(yes bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case yes && p.silent == nil:
+		p.silent = make(chan struct{})
+	case !yes && p.silent != nil:
+		close(p.silent)
+		p.silent = nil
+	}
 }
 
 // hold registers a connection for Cut, or reports that all is cut.

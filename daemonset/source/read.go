@@ -7,34 +7,40 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
-// maxOps is etcd's default limit of operations in one transaction
-// (--max-txn-ops).
-const maxOps = 128
+const (
+	// maxOps is etcd's default limit of operations in one transaction
+	// (--max-txn-ops).
+	maxOps = 128
+	// firstPage is how many keys are asked for before it is known how large
+	// they are.
+	firstPage = 512
+	// answerSize is what an answer should come to. For every page etcd counts
+	// all the keys that are left, so pages of a few thousand small keys would
+	// cost it more than the values; and an answer is built as a whole in its
+	// memory and in ours, so it must not grow with the values either.
+	answerSize = 8 << 20
+)
 
 // read reads all keys at one revision. A compaction, or an etcd that went back
 // to a backup, in the middle of a paged read makes the pinned revision
 // unreadable: then it starts again.
 func (c *Client) read(ctx context.Context, keys []string) (s *state, err error) {
-	page := c.page
 	for range 5 {
-		s, err = c.readOnce(ctx, keys, page)
-		switch {
-		case errors.Is(err, rpctypes.ErrCompacted), errors.Is(err, rpctypes.ErrFutureRev):
-		case status.Code(err) == codes.ResourceExhausted && page > 1:
-			page = max(1, page/16) // the values are large: an answer was above maxMessage
-		default:
-			return s, err
+		s, err = c.readOnce(ctx, keys)
+		if !errors.Is(err, rpctypes.ErrCompacted) && !errors.Is(err, rpctypes.ErrFutureRev) {
+			break
 		}
 	}
-	return nil, err
+	return s, err
 }
 
-func (c *Client) readOnce(ctx context.Context, keys []string, page int) (*state, error) {
+func (c *Client) readOnce(ctx context.Context, keys []string) (*state, error) {
 	s := newState()
 	left := spans(keys)
+	most := c.page
+	page := min(firstPage, most)
 	for {
 		n := min(len(left), maxOps, page)
 		ops := make([]clientv3.Op, n)
@@ -43,6 +49,11 @@ func (c *Client) readOnce(ctx context.Context, keys []string, page int) (*state,
 			ops[i] = sp.get(clientv3.WithLimit(int64(page/n)), clientv3.WithRev(s.revision))
 		}
 		resp, err := c.txn(ctx, ops)
+		if code(err) == codes.ResourceExhausted && page > 1 {
+			most = max(1, page/16) // the values are large: an answer was above maxMessage
+			page = most
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -51,9 +62,11 @@ func (c *Client) readOnce(ctx context.Context, keys []string, page int) (*state,
 			s.revision = resp.Header.Revision
 		}
 		var next []span
+		count, size := 1, 1
 		for i, r := range resp.Responses {
 			kvs := r.GetResponseRange().Kvs
 			for _, kv := range kvs {
+				count, size = count+1, size+len(kv.Key)+len(kv.Value)
 				if err := s.put(newItem(kv)); err != nil {
 					return nil, err
 				}
@@ -66,6 +79,7 @@ func (c *Client) readOnce(ctx context.Context, keys []string, page int) (*state,
 		if len(left) == 0 {
 			return s, nil
 		}
+		page = min(max(1, answerSize*count/size), most)
 	}
 }
 
@@ -79,12 +93,31 @@ func (s span) get(opts ...clientv3.OpOption) clientv3.Op {
 
 // txn runs reads at one revision. It is linearizable: the answer is at least as
 // new as anything acknowledged before.
-func (c *Client) txn(ctx context.Context, ops []clientv3.Op) (*clientv3.TxnResponse, error) {
+func (c *Client) txn(ctx context.Context, ops []clientv3.Op) (resp *clientv3.TxnResponse, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	etcd, err := c.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	return etcd.Txn(ctx).Then(ops...).Commit()
+	for range 3 {
+		var token string
+		if token, err = c.login.current(ctx); err != nil {
+			return nil, err
+		}
+		resp, err = etcd.Txn(clientv3.WithRequireLeader(ctx)).Then(ops...).Commit()
+		switch {
+		case is(err, rpctypes.ErrNoLeader):
+			// A member that is cut off says so at once, and the next attempt
+			// asks the next one; without the leader required it would keep
+			// the call until its deadline.
+		case c.login.wanted(err):
+			if err := c.login.renew(ctx, etcd.ActiveConnection(), token); err != nil {
+				return nil, err
+			}
+		default:
+			return resp, err
+		}
+	}
+	return resp, err
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.etcd.io/etcd/api/v3/mvccpb"
 )
 
 // pairs lists what a snapshot yields, in its order.
@@ -19,10 +20,19 @@ func pairs(seq iter.Seq2[string, string]) []string {
 	return out
 }
 
+// pair is an item as it would come from etcd.
+func pair(key, value string, mod int64) item {
+	return newItem(&mvccpb.KeyValue{Key: []byte(key), Value: []byte(value), ModRevision: mod})
+}
+
+func items(s *state) iter.Seq[item] {
+	return func(yield func(item) bool) { s.tree.Ascend(yield) }
+}
+
 func snapshotOf(kv map[string]string) *Snapshot {
 	s := newState()
 	for k, v := range kv {
-		_ = s.put(item{key: k, value: v, mod: 1})
+		_ = s.put(pair(k, v, 1))
 	}
 	return s.snapshot()
 }
@@ -52,16 +62,27 @@ func TestRange(t *testing.T) {
 	}
 }
 
+func TestEmpty(t *testing.T) {
+	s := snapshotOf(map[string]string{"/a": "0", "/b/c": "1", "/d-e": "2"})
+	want := []string{"/b/d", "/d", "e/"}
+	if diff := cmp.Diff(want, s.Empty([]string{"/a", "/b", "/b/c", "/b/d", "/d", "/", "e/", "b/"})); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"/"}, snapshotOf(nil).Empty([]string{"/"})); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestStateIsCapped(t *testing.T) {
 	s := newState()
 	s.bytes = maxBytes - 10
-	if err := s.put(item{key: "/a", value: "12345678"}); err != nil {
+	if err := s.put(pair("/a", "12345678", 0)); err != nil {
 		t.Errorf("at the limit: %v", err)
 	}
-	if err := s.put(item{key: "/a", value: "1234567"}); err != nil {
+	if err := s.put(pair("/a", "1234567", 0)); err != nil {
 		t.Errorf("overwritten below the limit: %v", err)
 	}
-	if err := s.put(item{key: "/a", value: "123456789"}); err == nil {
+	if err := s.put(pair("/a", "123456789", 0)); err == nil {
 		t.Error("one byte above the limit: no error")
 	}
 	s.delete("/a")
@@ -75,6 +96,7 @@ func TestStateIsCapped(t *testing.T) {
 func FuzzSnapshot(f *testing.F) {
 	f.Add("/a=1 /b=2 /a= /a/b=3 | /a=4")
 	f.Add("| /a=1 | /a= |")
+	f.Add("/a=1 /b=2 /b= | /a=3 /a= /c=1 /c=2 | /c=")
 	f.Fuzz(func(t *testing.T, script string) {
 		s, model := newState(), map[string]string{}
 		type moment struct {
@@ -92,7 +114,7 @@ func FuzzSnapshot(f *testing.F) {
 				s.delete(key)
 				delete(model, key)
 			default:
-				if err := s.put(item{key: key, value: value, mod: s.revision}); err != nil {
+				if err := s.put(pair(key, value, s.revision)); err != nil {
 					t.Fatal(err)
 				}
 				model[key] = value
@@ -102,6 +124,13 @@ func FuzzSnapshot(f *testing.F) {
 		bytes := 0
 		for k, v := range model {
 			bytes += len(k) + len(v)
+		}
+		var newest int64
+		for it := range items(s) {
+			newest = max(newest, it.mod)
+		}
+		if got := s.newest(); got.mod != newest {
+			t.Errorf("the newest key is of revision %d, want %d", got.mod, newest)
 		}
 		if bytes != s.bytes {
 			t.Errorf("%d bytes are counted, want %d", s.bytes, bytes)

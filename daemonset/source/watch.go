@@ -20,10 +20,11 @@ type batch struct {
 	err    error
 }
 
-// watch opens one watch per key from the revision after state's and merges
-// what they bring. They end with ctx, and so do the goroutines that it adds to
-// forwarders. It waits for a connection as long as ctx lets it.
-func (f *feed) watch(ctx context.Context, forwarders *sync.WaitGroup) (<-chan *batch, error) {
+// watch opens the watches from the revision after state's and merges what they
+// bring. They end with ctx, and so do the goroutines that it adds to
+// forwarders. It waits for a connection as long as ctx lets it, and calls
+// opened after each watch, which is a round trip.
+func (f *feed) watch(ctx context.Context, forwarders *sync.WaitGroup, opened func()) (<-chan *batch, error) {
 	etcd, err := f.client.connect(ctx)
 	if err != nil {
 		return nil, err
@@ -31,20 +32,45 @@ func (f *feed) watch(ctx context.Context, forwarders *sync.WaitGroup) (<-chan *b
 	login := f.client.logins.Load()
 	ctx = streamContext(ctx, login)
 	events := make(chan *batch)
-	for _, key := range f.keys {
-		w := etcd.Watch(ctx, key, clientv3.WithRange(after(key)),
-			clientv3.WithRev(f.state.revision+1), clientv3.WithCreatedNotify())
+	for _, sp := range f.spans(f.keys) {
+		w, err := openWatch(ctx, etcd, sp, f.state.revision+1)
+		if err != nil {
+			return nil, f.refused(err, login)
+		}
+		opened()
+		forwarders.Go(func() { f.forward(ctx, w, login, events) })
+	}
+	f.denials = 0
+	return events, nil
+}
+
+// errEnded stands for the error of a watch that ended without one.
+var errEnded = errors.New("the watch ended")
+
+// openWatch opens one watch. A member that is cut off refuses it, and the next
+// attempt asks the next member. It must be the very next call: were it that of a
+// whole new session, which makes two calls before, the watch would meet the same
+// one of three members for ever.
+func openWatch(ctx context.Context, etcd *clientv3.Client, sp span, revision int64) (clientv3.WatchChan, error) {
+	var err error
+	for range 3 {
+		w := etcd.Watch(ctx, sp.from, clientv3.WithRange(sp.to), clientv3.WithRev(revision), clientv3.WithCreatedNotify())
 		select {
 		case created := <-w:
-			if err := created.Err(); err != nil || !created.Created {
-				return nil, f.broken(err, login)
+			if err = created.Err(); err == nil && created.Created {
+				return w, nil
 			}
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		forwarders.Go(func() { f.forward(ctx, w, login, events) })
+		if !is(err, rpctypes.ErrNoLeader) {
+			break
+		}
 	}
-	return events, nil
+	if err == nil {
+		err = errEnded
+	}
+	return nil, err
 }
 
 // forward hands one watch on.
@@ -68,6 +94,27 @@ func (f *feed) forward(ctx context.Context, w clientv3.WatchChan, login int64, e
 	}
 }
 
+// refused turns the error of a watch that etcd did not open into what to do
+// next.
+func (f *feed) refused(err error, login int64) error {
+	if !is(err, rpctypes.ErrPermissionDenied) {
+		return f.broken(err, login)
+	}
+	switch f.denials++; {
+	case !f.apart:
+		f.separate() // what lies between the keys is not ours perhaps
+		return errReopen
+	case f.denials <= 3 && f.client.login.user != "":
+		// The same ranges have been read a moment ago. So it is the stream's
+		// login that has expired: etcd 3.4 says no more than this.
+		f.client.logins.CompareAndSwap(login, login+1)
+		f.apart = false
+		return errReopen
+	}
+	f.denials, f.apart = 0, false
+	return err
+}
+
 // broken turns the error of a watch that etcd ended into what to do next.
 func (f *feed) broken(err error, login int64) error {
 	switch {
@@ -76,7 +123,7 @@ func (f *feed) broken(err error, login int64) error {
 		// but new watches on the old stream would be refused for ever.
 		f.client.logins.CompareAndSwap(login, login+1)
 		return errResync
-	case err == nil, errors.Is(err, rpctypes.ErrCompacted):
+	case err == nil, err == errEnded, errors.Is(err, rpctypes.ErrCompacted):
 		return errResync
 	case status.Code(err) == codes.ResourceExhausted:
 		// One answer was above maxMessage, and would be so again.

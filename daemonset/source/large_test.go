@@ -1,0 +1,136 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"google.golang.org/grpc"
+
+	"github.com/podreload/podreload/testenv"
+)
+
+// TestLargeValues holds values of the size that etcd lets in, more of them than
+// one answer may have.
+func TestLargeValues(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, v testenv.Version) {
+		e := testenv.NewEtcdWith(t, testenv.EtcdConfig{Version: v})
+		const count, size, limit = 12, 1536<<10 - 512, 8 << 20
+		value := func(i int) string { return strings.Repeat(string(rune('a'+i%26)), size) }
+		for i := range count {
+			put(t, e, fmt.Sprintf("/a/%02d", i), value(i))
+		}
+		c := openAt(t, e.Endpoint())
+		c.config.MaxCallSendMsgSize, c.config.MaxCallRecvMsgSize = limit, limit
+		s := c.Subscribe([]string{"/a"})
+		want := func(last string) {
+			t.Helper()
+			snap := until(t, s, "all there", func(snap *Snapshot, err error) bool {
+				if snap == nil || err != nil || snap.Len() != count {
+					return false
+				}
+				got, _ := snap.Get("/a/11")
+				return got == last
+			})
+			for i := range count - 1 {
+				if got, _ := snap.Get(fmt.Sprintf("/a/%02d", i)); got != value(i) {
+					t.Errorf("value %d has %d bytes and is another one", i, len(got))
+				}
+			}
+		}
+		want(value(11))
+		put(t, e, "/a/11", value(1))
+		want(value(1))
+	})
+}
+
+// TestOddKeys has keys and values of any bytes, as etcd allows.
+func TestOddKeys(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, v testenv.Version) {
+		e := testenv.NewEtcdWith(t, testenv.EtcdConfig{Version: v})
+		c := openAt(t, e.Endpoint())
+		early := c.Subscribe([]string{"/a"})
+		holds(t, early)
+		var want []string
+		for i, key := range []string{"/a", "/a/", "/a//", "/a//b", "/a/b/", "/a/\xff\xfe", "/a/\x00", "/a/ü", "/a/../b", "/a/ b\n"} {
+			value := fmt.Sprintf("\x00\xff%d\xc3\x28\n", i)
+			put(t, e, key, value)
+			want = append(want, key+"="+value)
+		}
+		for _, key := range []string{"a", "//a", "/a-b", "/a.", "/a0", "/\xff"} { // none of /a's
+			put(t, e, key, "x")
+		}
+		slices.SortFunc(want, func(a, b string) int {
+			a, _, _ = strings.Cut(a, "=")
+			b, _, _ = strings.Cut(b, "=")
+			return strings.Compare(a, b)
+		})
+		holds(t, early, want...)
+		late := c.Subscribe([]string{"/a", "/none"})
+		holds(t, late, want...)
+		snap, _ := late.Current()
+		if diff := cmp.Diff(want, pairs(snap.Range("/a"))); diff != "" {
+			t.Error(diff)
+		}
+		if _, err := e.Delete(t.Context(), "/a/\xff\xfe"); err != nil {
+			t.Fatal(err)
+		}
+		want = slices.DeleteFunc(want, func(s string) bool { return strings.HasPrefix(s, "/a/\xff\xfe") })
+		holds(t, early, want...)
+	})
+}
+
+// TestPagesMove changes all keys and compacts between two pages of one read: it
+// must begin again, and show one revision.
+func TestPagesMove(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, v testenv.Version) {
+		e := testenv.NewEtcdWith(t, testenv.EtcdConfig{Version: v})
+		write := func(ctx context.Context, v string) int64 {
+			var ops []clientv3.Op
+			for i := range 100 {
+				ops = append(ops, clientv3.OpPut(fmt.Sprintf("/p/%02d", i), v))
+			}
+			r, err := e.Client().Txn(ctx).Then(ops...).Commit()
+			if err != nil {
+				t.Error(err)
+				return 0
+			}
+			return r.Header.Revision
+		}
+		write(t.Context(), "0")
+		c := openAt(t, e.Endpoint())
+		c.page = 30
+		var calls atomic.Int64
+		c.config.DialOptions = append(c.config.DialOptions, grpc.WithChainUnaryInterceptor(
+			func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+				switch n := calls.Add(1); n {
+				case 2, 8:
+					write(ctx, fmt.Sprint(n)) // the pages that are left are of the past now
+				case 3:
+					if _, err := e.Client().Compact(ctx, write(ctx, "3")); err != nil {
+						t.Error(err)
+					}
+				}
+				return invoke(ctx, method, req, reply, conn, opts...)
+			}))
+		snap, err := c.Read(t.Context(), []string{"/p"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := map[string]int{}
+		for _, v := range snap.All() {
+			values[v]++
+		}
+		if diff := cmp.Diff(map[string]int{"3": 100}, values); diff != "" || calls.Load() < 7 {
+			t.Errorf("after %d calls: %s", calls.Load(), diff)
+		}
+	})
+}

@@ -1,0 +1,90 @@
+package source
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podreload/podreload/testenv"
+)
+
+// TestNoise has much written between the keys of a feed: it goes apart, so that
+// it is not brought, and comes back later.
+func TestNoise(t *testing.T) {
+	t.Parallel()
+	e := testenv.NewEtcd(t)
+	c := openAt(t, e.Endpoint())
+	c.every = 20 * time.Millisecond
+	n := count(c)
+	s := c.Subscribe([]string{"/a", "/z"})
+	put(t, e, "/a/x", "1")
+	holds(t, s, "/a/x=1")
+	if w := n.watches.Load(); w != 1 {
+		t.Errorf("%d watches, want 1", w)
+	}
+	noise := strings.Repeat("n", 100_000)
+	deadline := time.Now().Add(patience)
+	for i := 0; n.watches.Load() < 5; i++ { // /a, /a/…, /z, /z/…
+		put(t, e, "/noise", noise)
+		if time.Now().After(deadline) {
+			t.Fatalf("after %d values that are not its own the feed still watches over them", i)
+		}
+	}
+	put(t, e, "/z", "2")
+	holds(t, s, "/a/x=1", "/z=2")
+	s.Close()
+
+	f := &feed{client: c, keys: []string{"/a"}}
+	f.separate()
+	if err := f.review(); err != nil || !f.apart {
+		t.Errorf("apart ends at once: %v", err)
+	}
+	f.until = time.Now().Add(-time.Second)
+	if err := f.review(); err != errReopen || f.apart {
+		t.Errorf("apart does not end: %v", err)
+	}
+}
+
+// TestStreams has one watch stream, however many feeds there are.
+func TestStreams(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, v testenv.Version) {
+		e := testenv.NewEtcdWith(t, testenv.EtcdConfig{Version: v})
+		c := openAt(t, e.Endpoint())
+		n := count(c)
+		var subs []*Subscription
+		for i := range 50 {
+			subs = append(subs, c.Subscribe([]string{fmt.Sprintf("/a/%d", i), fmt.Sprintf("/b/%d", i)}))
+		}
+		for i, s := range subs {
+			put(t, e, fmt.Sprintf("/b/%d", i), "1")
+			holds(t, s, fmt.Sprintf("/b/%d=1", i))
+		}
+		if s, w := n.streams.Load(), n.watches.Load(); s != 1 || w != 50 {
+			t.Errorf("%d streams with %d watches for 50 feeds, want 1 with 50", s, w)
+		}
+	})
+}
+
+// TestSilence keeps the connection and lets nothing through: no error ends the
+// watch, so the check has to find out, and to say it.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	e := testenv.NewEtcd(t)
+	p := newProxy(t, e.Endpoint())
+	put(t, e, "/a", "1")
+	c := openAt(t, p.Endpoint())
+	c.every = 50 * time.Millisecond
+	s := c.Subscribe([]string{"/a"})
+	holds(t, s, "/a=1")
+	p.Silence(true)
+	put(t, e, "/a", "2")
+	began := time.Now()
+	if err := fails(t, s, ErrUnavailable); !strings.Contains(err.Error(), "no answer in time") {
+		t.Errorf("error %q, want that there is no answer", err)
+	}
+	t.Logf("said after %v", time.Since(began))
+	p.Silence(false)
+	holds(t, s, "/a=2")
+}

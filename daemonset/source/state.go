@@ -1,0 +1,77 @@
+package source
+
+import (
+	"fmt"
+
+	"github.com/google/btree"
+)
+
+// maxBytes bounds what one feed may hold of keys and values: a mistyped key
+// such as "/" on a big etcd must not take the node's memory.
+const maxBytes = 256 << 20
+
+// state is what a feed builds its snapshots from. It belongs to one goroutine.
+type state struct {
+	tree     *btree.BTreeG[item]
+	revision int64
+	bytes    int
+
+	// top is the newest key while known says so; no key is ever newer. It is
+	// asked for at every check, and a walk over a million keys is felt.
+	top   item
+	known bool
+}
+
+func newState() *state {
+	const degree = 32
+	return &state{tree: btree.NewG(degree, byKey), known: true}
+}
+
+func (s *state) put(it item) error {
+	if old, ok := s.tree.ReplaceOrInsert(it); ok {
+		s.removed(old)
+	}
+	s.bytes += len(it.text)
+	if it.mod >= s.top.mod {
+		s.top, s.known = it, true
+	}
+	if s.bytes > maxBytes {
+		return fmt.Errorf("more than %d MiB below the keys (read up to %s): name narrower keys", maxBytes>>20, it.key())
+	}
+	return nil
+}
+
+func (s *state) delete(key string) {
+	if old, ok := s.tree.Delete(at(key)); ok {
+		s.removed(old)
+	}
+}
+
+func (s *state) removed(old item) {
+	s.bytes -= len(old.text)
+	if old.mod == s.top.mod && old.key() == s.top.key() {
+		s.known = false
+	}
+}
+
+// newest returns the key that was written last (one of them, if one
+// transaction wrote several).
+func (s *state) newest() item {
+	if s.known {
+		return s.top
+	}
+	s.top, s.known = item{}, true
+	s.tree.Ascend(func(i item) bool {
+		if i.mod > s.top.mod {
+			s.top = i
+		}
+		return true
+	})
+	return s.top
+}
+
+// snapshot freezes what the state holds now. The tree is copied on write, so
+// this costs the same for one key and for a million.
+func (s *state) snapshot() *Snapshot {
+	return &Snapshot{tree: s.tree.Clone(), revision: s.revision}
+}
