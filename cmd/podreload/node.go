@@ -30,13 +30,16 @@ func openPods(c *cli.Command) (*pods.Client, error) {
 }
 
 func openSource(c *cli.Command) (*source.Client, error) {
-	user, password, err := credentials(c)
+	user, password, file, err := credentials(c)
 	if err != nil {
 		return nil, err
 	}
+	for _, w := range etcdctlWarnings(os.Environ()) {
+		logrus.Warn(w)
+	}
 	return source.Open(source.Config{
 		Endpoints: endpoints(c), CACert: c.String("cacert"), Cert: c.String("cert"), Key: c.String("key"),
-		User: user, Password: password, DialTimeout: c.Duration("timeout"),
+		User: user, Password: password, PasswordFile: file, DialTimeout: c.Duration("timeout"),
 	})
 }
 

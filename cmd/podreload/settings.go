@@ -101,25 +101,20 @@ func (s fileSettings) values() map[string]string {
 }
 
 // credentials are etcd's user and password: the password of --user, else of
-// the file, else of ETCDCTL_PASSWORD.
-func credentials(c *cli.Command) (user, password string, err error) {
+// the file, which is read again when etcd no longer takes it, else of
+// ETCDCTL_PASSWORD.
+func credentials(c *cli.Command) (user, password, file string, err error) {
 	user, password, _ = strings.Cut(c.String("user"), ":")
-	switch file := c.String("password-file"); {
-	case user == "" || password != "":
-	case file != "":
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return "", "", fmt.Errorf("password file: %w", err)
-		}
-		line, _, _ := bytes.Cut(text, []byte("\n"))
-		password = strings.TrimSuffix(string(line), "\r")
-	default:
-		password = os.Getenv("ETCDCTL_PASSWORD")
+	if user == "" || password != "" {
+		return user, password, "", nil
 	}
-	if user != "" && password == "" {
-		return "", "", fmt.Errorf("etcd user %q has no password; give --password-file or ETCDCTL_PASSWORD", user)
+	if file = c.String("password-file"); file != "" {
+		return user, "", file, nil
 	}
-	return user, password, nil
+	if password = os.Getenv("ETCDCTL_PASSWORD"); password == "" {
+		return "", "", "", fmt.Errorf("etcd user %q has no password; give --password-file or ETCDCTL_PASSWORD", user)
+	}
+	return user, password, "", nil
 }
 
 // endpoints are etcd's addresses without empty ones.
