@@ -13,19 +13,27 @@
 //
 // How a feed stays true. It reads all its keys at one revision (one
 // transaction, the pages that do not fit pinned to the same revision) and
-// watches from the next one. A watch that breaks, a compaction that overtakes
-// it, a lost leader or a restarted etcd end in a check of what is held, and in
-// a full read where that failed. A restored backup keeps the cluster's id while
-// its revision goes back, and a watch at a future revision is silent, so nothing
-// on the wire betrays it: therefore every new watch stream, and every feed from
-// time to time, compares what it holds with the newest keys that etcd has.
+// watches from the next one: one watch over all its keys, whose events it puts
+// upon what it holds, or a watch for each range where that cannot be (see mode).
+// A watch that breaks, a compaction that overtakes it, a lost leader or a
+// restarted etcd end in a check of what is held, and in a full read where that
+// failed. A restored backup keeps the cluster's id while its revision goes back,
+// and a watch at a future revision is silent, so nothing on the wire betrays it:
+// therefore every new watch stream, and every feed from time to time, compares
+// what it holds with the newest keys that etcd has. A watch that is dead and
+// silent is found out by that as well, within half a minute, or within a hundred
+// times what the comparison takes etcd. All feeds share one stream.
+//
+// Who asks. Certificates, authorities and the password are files that may be
+// renewed in place. A user needs to read what the keys mean and nothing else;
+// ErrPermission names the grant that is missing.
 //
 // What is not here: what keys mean (package template), who needs which
 // (package agent), and writing. Nothing here logs: a feed's trouble is the error
 // of [Subscription.Current].
 //
 // Goroutines: one per feed (a distinct set of keys), owned by the Client, and
-// one per key of it that hands its watch on, owned by the feed. A feed ends with
+// one per watch that hands its events on, owned by the feed. A feed ends with
 // its last subscription, all of them with [Client.Close], which waits for them.
 // gRPC's and clientv3's own goroutines end with Close too.
 package source
