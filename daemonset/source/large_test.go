@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -133,4 +134,89 @@ func TestPagesMove(t *testing.T) {
 			t.Errorf("after %d calls: %s", calls.Load(), diff)
 		}
 	})
+}
+
+// TestPages reads more keys than a page and more ranges than a transaction
+// holds, while they change: all of one read must be of one revision.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	e := testenv.NewEtcd(t)
+	c := openAt(t, e.Endpoint())
+	var ops []clientv3.Op
+	var keys []string
+	for i := range 100 {
+		keys = append(keys, fmt.Sprintf("/p/%02d", i))
+		ops = append(ops, clientv3.OpPut(keys[i]+"/x", "0"))
+	}
+	write := func(ctx context.Context, v string) error {
+		for i := range ops {
+			ops[i] = clientv3.OpPut(keys[i]+"/x", v)
+		}
+		_, err := e.Client().Txn(ctx).Then(ops...).Commit()
+		return err
+	}
+	if err := write(t.Context(), "0"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for i := 1; ctx.Err() == nil; i++ {
+			if err := write(ctx, fmt.Sprint(i)); err != nil && ctx.Err() == nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	defer writer.Wait()
+	defer stop()
+	for _, tc := range []struct {
+		page int
+		keys []string
+	}{{4096, keys}, {7, []string{"/p"}}, {1, []string{"/p"}}, {50, keys}} {
+		c.page = tc.page
+		snap, err := c.Read(t.Context(), tc.keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := map[string]int{}
+		for _, v := range snap.All() {
+			values[v]++
+		}
+		if len(values) != 1 || snap.Len() != len(keys) {
+			t.Errorf("page %d, %d keys: %d pairs with values %v", tc.page, len(tc.keys), snap.Len(), values)
+		}
+	}
+}
+
+// TestLargeAnswers caps answers so low that neither a page nor a watch's event
+// fits at first.
+func TestLargeAnswers(t *testing.T) {
+	t.Parallel()
+	e := testenv.NewEtcd(t)
+	write := func(v string) {
+		t.Helper()
+		var ops []clientv3.Op
+		for i := range 100 {
+			ops = append(ops, clientv3.OpPut(fmt.Sprintf("/a/%02d", i), strings.Repeat(v, 2000)))
+		}
+		if _, err := e.Client().Txn(t.Context()).Then(ops...).Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("1")
+	c := openAt(t, e.Endpoint())
+	c.config.MaxCallSendMsgSize, c.config.MaxCallRecvMsgSize = 1000, 20_000
+	s := c.Subscribe([]string{"/a"})
+	defer s.Close()
+	for _, v := range []string{"1", "2"} {
+		until(t, s, "all "+v, func(snap *Snapshot, err error) bool {
+			if snap == nil || err != nil || snap.Len() != 100 {
+				return false
+			}
+			got, _ := snap.Get("/a/99")
+			return got == strings.Repeat(v, 2000)
+		})
+		write("2")
+	}
 }

@@ -1,153 +1,17 @@
 package source
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
 
 	"github.com/podreload/podreload/testenv"
 )
-
-// patience bounds every wait of a test; nothing is judged by it.
-const patience = time.Minute
-
-func open(t testing.TB, cfg Config) *Client {
-	t.Helper()
-	c, err := Open(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	return c
-}
-
-// each runs a test on every version of etcd, at once.
-func each(t *testing.T, f func(t *testing.T, v testenv.Version)) {
-	t.Helper()
-	for _, v := range []testenv.Version{"", testenv.Debian} {
-		t.Run("version "+string(v), func(t *testing.T) {
-			t.Parallel()
-			f(t, v)
-		})
-	}
-}
-
-// eachMode runs a test on every version, and on feeds that watch together or
-// are driven apart by the first event.
-func eachMode(t *testing.T, f func(t *testing.T, e *testenv.Etcd, waste int)) {
-	t.Helper()
-	each(t, func(t *testing.T, v testenv.Version) {
-		for name, waste := range map[string]int{"together": 1 << 20, "apart": -1} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				f(t, testenv.NewEtcdWith(t, testenv.EtcdConfig{Version: v}), waste)
-			})
-		}
-	})
-}
-
-func openAt(t testing.TB, endpoint string) *Client {
-	t.Helper()
-	return open(t, Config{Endpoints: []string{endpoint}})
-}
-
-func put(t testing.TB, e *testenv.Etcd, key, value string) int64 {
-	t.Helper()
-	rev, err := e.Put(t.Context(), key, value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return rev
-}
-
-// until follows s until what it shows is as wanted, and returns that.
-func until(t testing.TB, s *Subscription, what string, want func(*Snapshot, error) bool) *Snapshot {
-	t.Helper()
-	timeout := time.After(patience)
-	for {
-		snap, err := s.Current()
-		if want(snap, err) {
-			return snap
-		}
-		select {
-		case <-s.Changed():
-		case <-timeout:
-			t.Fatalf("never %s; last: %v, error %v", what, show(snap), err)
-		}
-	}
-}
-
-func show(s *Snapshot) string {
-	if s == nil {
-		return "no snapshot"
-	}
-	return fmt.Sprintf("revision %d with %d keys: %.200q", s.Revision(), s.Len(), pairs(s.All()))
-}
-
-// holds waits for a fresh snapshot of exactly these pairs.
-func holds(t testing.TB, s *Subscription, want ...string) *Snapshot {
-	t.Helper()
-	return until(t, s, fmt.Sprintf("holds %q", want), func(snap *Snapshot, err error) bool {
-		return err == nil && snap != nil && slices.Equal(want, pairs(snap.All()))
-	})
-}
-
-func fails(t testing.TB, s *Subscription, class error) error {
-	t.Helper()
-	var last error
-	until(t, s, fmt.Sprintf("fails with %q", class), func(_ *Snapshot, err error) bool {
-		last = err
-		return errors.Is(err, class) && !strings.HasSuffix(err.Error(), ": connecting")
-	})
-	return last
-}
-
-// traffic counts what a client asks of etcd.
-type traffic struct{ txns, logins, streams, watches atomic.Int64 }
-
-// count must be called before the client is used.
-func count(c *Client) *traffic {
-	n := &traffic{}
-	c.config.DialOptions = append(c.config.DialOptions,
-		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-			if method == "/etcdserverpb.Auth/Authenticate" {
-				n.logins.Add(1)
-			} else {
-				n.txns.Add(1)
-			}
-			return invoke(ctx, method, req, reply, conn, opts...)
-		}),
-		grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-			n.streams.Add(1)
-			s, err := open(ctx, desc, conn, method, opts...)
-			return &countedStream{s, n}, err
-		}))
-	return n
-}
-
-type countedStream struct {
-	grpc.ClientStream
-	n *traffic
-}
-
-func (s *countedStream) SendMsg(m any) error {
-	if r, ok := m.(*pb.WatchRequest); ok && r.GetCreateRequest() != nil {
-		s.n.watches.Add(1)
-	}
-	return s.ClientStream.SendMsg(m)
-}
 
 func TestSubscribe(t *testing.T) {
 	t.Parallel()
@@ -202,15 +66,6 @@ func TestSiblingsDoNotFire(t *testing.T) {
 		}
 	}
 	holds(t, all, "/a-b=x", "/a.b/c=x", "/a/x=2", "/a0=x", "/asibling=x", "/b-c=x")
-}
-
-func drain(subs ...*Subscription) {
-	for _, s := range subs {
-		select {
-		case <-s.Changed():
-		default:
-		}
-	}
 }
 
 // TestOneRevision writes equal values to two prefixes in transactions; no
@@ -304,91 +159,6 @@ func testManyChanges(t *testing.T, e *testenv.Etcd, waste int) {
 			t.Error(diff)
 		}
 		s.Close()
-	}
-}
-
-// TestPages reads more keys than a page and more ranges than a transaction
-// holds, while they change: all of one read must be of one revision.
-func TestPages(t *testing.T) {
-	t.Parallel()
-	e := testenv.NewEtcd(t)
-	c := openAt(t, e.Endpoint())
-	var ops []clientv3.Op
-	var keys []string
-	for i := range 100 {
-		keys = append(keys, fmt.Sprintf("/p/%02d", i))
-		ops = append(ops, clientv3.OpPut(keys[i]+"/x", "0"))
-	}
-	write := func(ctx context.Context, v string) error {
-		for i := range ops {
-			ops[i] = clientv3.OpPut(keys[i]+"/x", v)
-		}
-		_, err := e.Client().Txn(ctx).Then(ops...).Commit()
-		return err
-	}
-	if err := write(t.Context(), "0"); err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(t.Context())
-	var writer sync.WaitGroup
-	writer.Go(func() {
-		for i := 1; ctx.Err() == nil; i++ {
-			if err := write(ctx, fmt.Sprint(i)); err != nil && ctx.Err() == nil {
-				t.Error(err)
-				return
-			}
-		}
-	})
-	defer writer.Wait()
-	defer stop()
-	for _, tc := range []struct {
-		page int
-		keys []string
-	}{{4096, keys}, {7, []string{"/p"}}, {1, []string{"/p"}}, {50, keys}} {
-		c.page = tc.page
-		snap, err := c.Read(t.Context(), tc.keys)
-		if err != nil {
-			t.Fatal(err)
-		}
-		values := map[string]int{}
-		for _, v := range snap.All() {
-			values[v]++
-		}
-		if len(values) != 1 || snap.Len() != len(keys) {
-			t.Errorf("page %d, %d keys: %d pairs with values %v", tc.page, len(tc.keys), snap.Len(), values)
-		}
-	}
-}
-
-// TestLargeAnswers caps answers so low that neither a page nor a watch's event
-// fits at first.
-func TestLargeAnswers(t *testing.T) {
-	t.Parallel()
-	e := testenv.NewEtcd(t)
-	write := func(v string) {
-		t.Helper()
-		var ops []clientv3.Op
-		for i := range 100 {
-			ops = append(ops, clientv3.OpPut(fmt.Sprintf("/a/%02d", i), strings.Repeat(v, 2000)))
-		}
-		if _, err := e.Client().Txn(t.Context()).Then(ops...).Commit(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("1")
-	c := openAt(t, e.Endpoint())
-	c.config.MaxCallSendMsgSize, c.config.MaxCallRecvMsgSize = 1000, 20_000
-	s := c.Subscribe([]string{"/a"})
-	defer s.Close()
-	for _, v := range []string{"1", "2"} {
-		until(t, s, "all "+v, func(snap *Snapshot, err error) bool {
-			if snap == nil || err != nil || snap.Len() != 100 {
-				return false
-			}
-			got, _ := snap.Get("/a/99")
-			return got == strings.Repeat(v, 2000)
-		})
-		write("2")
 	}
 }
 

@@ -79,6 +79,9 @@ func (f *feed) forward(ctx context.Context, w clientv3.WatchChan, login int64, e
 	for b.err == nil {
 		resp, ok := <-w
 		switch err := resp.Err(); {
+		case is(err, rpctypes.ErrNoLeader):
+			// This member is cut off; whether all are is for the check to say.
+			b = &batch{err: errReopen}
 		case err != nil || !ok:
 			b = &batch{err: f.broken(err, login)}
 		case len(resp.Events) == 0:
