@@ -13,6 +13,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -22,12 +23,12 @@ type authority struct {
 	cert *x509.Certificate
 	key  crypto.Signer
 	dir  string
-	next int64
+	next atomic.Int64 // serial number
 }
 
 func newAuthority(t *testing.T) *authority {
 	t.Helper()
-	a := &authority{dir: t.TempDir(), next: 2}
+	a := &authority{dir: t.TempDir()}
 	a.key = newKey(t)
 	a.cert = a.sign(t, &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"},
@@ -63,10 +64,9 @@ func (a *authority) sign(t *testing.T, c *x509.Certificate, key crypto.Signer) *
 func (a *authority) issue(t *testing.T, dir, name string, hosts ...string) (cert, key string) {
 	t.Helper()
 	c := &x509.Certificate{
-		SerialNumber: big.NewInt(a.next), Subject: pkix.Name{CommonName: name},
+		SerialNumber: big.NewInt(1 + a.next.Add(1)), Subject: pkix.Name{CommonName: name},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}
-	a.next++
 	for _, h := range hosts {
 		if ip := net.ParseIP(h); ip != nil {
 			c.IPAddresses = append(c.IPAddresses, ip)
