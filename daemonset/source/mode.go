@@ -18,7 +18,7 @@ import (
 // something changed, and all is read again in one transaction: a transaction
 // over two keys arrives as a response for each watch, nothing says which belong
 // together or that one is still to come, and a progress request does not help,
-// since an etcd without the fix of its issue 15220 (3.4 before 3.4.25) may
+// since an etcd without the fix of its issue 15220 (Debian's 3.4.23) may
 // answer it ahead of events that are on their way. While that read runs, events
 // queue up; those that it has covered are skipped afterwards. To ask etcd for
 // what is newer than the state (WithMinModRev, or a comparison over the range)

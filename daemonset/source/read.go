@@ -18,8 +18,9 @@ const (
 	firstPage = 512
 	// answerSize is what an answer should come to. For every page etcd counts
 	// all the keys that are left, so pages of a few thousand small keys would
-	// cost it more than the values; and an answer is built as a whole in its
-	// memory and in ours, so it must not grow with the values either.
+	// cost it more than the values (300,000 keys: 2.3 s in pages of 4096 and
+	// 0.6 s so); and an answer is built as a whole in its memory and in ours,
+	// so it must not grow with the values either.
 	answerSize = 8 << 20
 )
 
