@@ -13,6 +13,7 @@ import (
 type Snapshot struct {
 	tree     *btree.BTreeG[item]
 	revision int64
+	odd      int // keys that are no clean paths
 }
 
 // Revision is etcd's revision that the snapshot was read at, or that of the
@@ -22,6 +23,10 @@ func (s *Snapshot) Revision() int64 { return s.revision }
 
 // Len is the number of keys.
 func (s *Snapshot) Len() int { return s.tree.Len() }
+
+// Plain says whether every key is a clean path: none has a doubled or trailing
+// slash, or "." or ".." in it.
+func (s *Snapshot) Plain() bool { return s.odd == 0 }
 
 // Get returns the value of exactly that key.
 func (s *Snapshot) Get(key string) (value string, ok bool) {

@@ -3,6 +3,7 @@ package source
 import (
 	"iter"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -97,6 +98,7 @@ func FuzzSnapshot(f *testing.F) {
 	f.Add("/a=1 /b=2 /a= /a/b=3 | /a=4")
 	f.Add("| /a=1 | /a= |")
 	f.Add("/a=1 /b=2 /b= | /a=3 /a= /c=1 /c=2 | /c=")
+	f.Add("/a//b=1 | /a//b=2 /c/=1 | /c/= /a//b= |")
 	f.Fuzz(func(t *testing.T, script string) {
 		s, model := newState(), map[string]string{}
 		type moment struct {
@@ -139,12 +141,16 @@ func FuzzSnapshot(f *testing.F) {
 			if m.snapshot.Len() != len(m.model) {
 				t.Errorf("moment %d: Len %d, want %d", i, m.snapshot.Len(), len(m.model))
 			}
-			want := []string{}
+			want, plain := []string{}, true
 			for _, k := range slices.Sorted(maps.Keys(m.model)) {
+				plain = plain && path.Clean(k) == k
 				want = append(want, k+"="+m.model[k])
 				if v, ok := m.snapshot.Get(k); !ok || v != m.model[k] {
 					t.Errorf("moment %d: Get(%q) = %q, %v", i, k, v, ok)
 				}
+			}
+			if m.snapshot.Plain() != plain {
+				t.Errorf("moment %d: Plain is %v", i, m.snapshot.Plain())
 			}
 			if diff := cmp.Diff(want, pairs(m.snapshot.All())); diff != "" {
 				t.Errorf("moment %d: %s", i, diff)

@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"path"
 
 	"github.com/google/btree"
 )
@@ -15,6 +16,7 @@ type state struct {
 	tree     *btree.BTreeG[item]
 	revision int64
 	bytes    int
+	odd      int // keys that are no clean paths
 
 	// top is the newest key while known says so; no key is ever newer. It is
 	// asked for at every check, and a walk over a million keys is felt.
@@ -30,6 +32,9 @@ func newState() *state {
 func (s *state) put(it item) error {
 	if old, ok := s.tree.ReplaceOrInsert(it); ok {
 		s.removed(old)
+	}
+	if odd(it) {
+		s.odd++
 	}
 	s.bytes += len(it.text)
 	if it.mod >= s.top.mod {
@@ -49,6 +54,9 @@ func (s *state) delete(key string) {
 
 func (s *state) removed(old item) {
 	s.bytes -= len(old.text)
+	if odd(old) {
+		s.odd--
+	}
 	if old.mod == s.top.mod && old.key() == s.top.key() {
 		s.known = false
 	}
@@ -73,5 +81,8 @@ func (s *state) newest() item {
 // snapshot freezes what the state holds now. The tree is copied on write, so
 // this costs the same for one key and for a million.
 func (s *state) snapshot() *Snapshot {
-	return &Snapshot{tree: s.tree.Clone(), revision: s.revision}
+	return &Snapshot{tree: s.tree.Clone(), revision: s.revision, odd: s.odd}
 }
+
+// odd says whether the key is no clean path.
+func odd(i item) bool { return path.Clean(i.key()) != i.key() }
