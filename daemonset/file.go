@@ -19,6 +19,10 @@ type File struct {
 	Mode     *fs.FileMode
 	UID, GID *uint32
 
+	// Owner and Group are names, to be looked up as the container knows them;
+	// empty where UID or GID is set, or the resource does not say.
+	Owner, Group string
+
 	Mkdir     bool // make missing parent directories
 	Sensitive bool // never in a diff, a history or a log
 }
@@ -46,6 +50,11 @@ func Digest(files []File) string {
 		number(f.UID != nil, value(f.UID))
 		number(f.GID != nil, value(f.GID))
 		number(f.Absent, 0)
+		if f.Owner != "" || f.Group != "" {
+			h.Write([]byte("names"))
+			field([]byte(f.Owner))
+			field([]byte(f.Group))
+		}
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }

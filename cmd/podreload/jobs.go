@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/template"
@@ -35,8 +36,13 @@ func targetJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([
 		job := agent.Job{Target: t, Look: true}
 		if p, ok := v.config.Profile(t.Profile); ok && t.State == "" {
 			job.Profile = p
-			if p.Err == nil {
-				if job.Snapshot, err = read.of(ctx, p); err != nil {
+			bound, err := p.Bind(template.FactsOf(t.Container))
+			switch {
+			case p.Err != nil: // the job says so itself
+			case err != nil:
+				job.Target.State, job.Target.Reason = daemonset.Invalid, err.Error()
+			default:
+				if job.Snapshot, err = read.of(ctx, bound); err != nil {
 					return nil, err
 				}
 			}
@@ -46,26 +52,26 @@ func targetJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([
 	return jobs, nil
 }
 
-// snapshots reads what profiles need from etcd, each profile once.
+// snapshots reads what profiles need from etcd, each set of keys once.
 type snapshots struct {
 	client  *source.Client
 	timeout time.Duration
-	read    map[string]*source.Snapshot
+	read    map[string]*source.Snapshot // by the bound profile's ID
 }
 
-func (s *snapshots) of(ctx context.Context, p *template.Profile) (*source.Snapshot, error) {
-	if snapshot := s.read[p.Name]; snapshot != nil {
+func (s *snapshots) of(ctx context.Context, b *template.Bound) (*source.Snapshot, error) {
+	if snapshot := s.read[b.ID()]; snapshot != nil {
 		return snapshot, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	snapshot, err := s.client.Read(ctx, p.Keys())
+	snapshot, err := s.client.Read(ctx, b.Keys())
 	if err != nil {
 		return nil, err
 	}
 	if s.read == nil {
 		s.read = map[string]*source.Snapshot{}
 	}
-	s.read[p.Name] = snapshot
+	s.read[b.ID()] = snapshot
 	return snapshot, nil
 }

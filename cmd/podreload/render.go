@@ -8,11 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/template"
 )
 
 var renderCommand = &cli.Command{
@@ -20,11 +23,19 @@ var renderCommand = &cli.Command{
 	Usage:     "print the files of a target or profile as they would be now; change nothing",
 	ArgsUsage: "ID | --profile NAME | --all --out DIR",
 	Description: "One file is printed as its raw bytes, several each under a header with its path.\n" +
-		"With --profile no container stands behind the templates, so getenv has its defaults only.",
+		"With --profile no container stands behind the templates: --pod, --label and the rest say what one would,\n" +
+		"getenv has its defaults only, and what asks a running container fails.",
+	DisableSliceFlagSeparator: true, // values of annotations have commas
 	Flags: []cli.Flag{
 		&cli.StringFlag{Name: "profile", Usage: "render profile `NAME` without a container"},
 		&cli.BoolFlag{Name: "all", Usage: "render for every target of this node, below --out"},
 		&cli.StringFlag{Name: "out", Usage: "write below `DIR` instead of printing; DIR must be empty or missing"},
+		&cli.StringFlag{Name: "pod", Usage: "with --profile: for the pod `NAMESPACE/NAME`"},
+		&cli.StringFlag{Name: "container", Usage: "with --profile: for the container `NAME`"},
+		&cli.StringFlag{Name: "hostname", Usage: "with --profile: for the host `NAME`"},
+		&cli.StringSliceFlag{Name: "label", Usage: "with --profile: the pod's label `KEY=VALUE`"},
+		&cli.StringSliceFlag{Name: "annotation", Usage: "with --profile: the pod's annotation `KEY=VALUE`"},
+		&cli.StringSliceFlag{Name: "env", Usage: "with --profile: the container's variable `KEY=VALUE`"},
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		jobs, err := renderJobs(ctx, c)
@@ -68,6 +79,10 @@ func renderJobs(ctx context.Context, c *cli.Command) ([]agent.Job, error) {
 	case profile == "" && !all && c.NArg() != 1:
 		return nil, needsID(c)
 	}
+	container, err := imagined(c)
+	if err != nil {
+		return nil, err
+	}
 	if profile == "" {
 		jobs, err := targetJobs(ctx, c, all, c.Args().Slice())
 		return jobs, err
@@ -80,16 +95,49 @@ func renderJobs(ctx context.Context, c *cli.Command) ([]agent.Job, error) {
 	if !ok {
 		return nil, notFoundf("no profile %q in %s; podreload profiles lists them", profile, c.String("confdir"))
 	}
+	bound, err := p.Bind(template.FactsOf(container))
+	if err != nil {
+		return nil, err
+	}
 	etcd, err := openSource(c)
 	if err != nil {
 		return nil, err
 	}
 	defer etcd.Close()
-	snapshot, err := (&snapshots{client: etcd, timeout: c.Duration("timeout")}).of(ctx, p)
+	snapshot, err := (&snapshots{client: etcd, timeout: c.Duration("timeout")}).of(ctx, bound)
 	if err != nil {
 		return nil, err
 	}
-	return []agent.Job{{Profile: p, Snapshot: snapshot}}, nil
+	return []agent.Job{{Target: daemonset.Target{Container: container}, Profile: p, Snapshot: snapshot}}, nil
+}
+
+// imagined is the container that the flags describe, for a profile that is
+// rendered without one.
+func imagined(c *cli.Command) (container daemonset.Container, err error) {
+	names := []string{"pod", "container", "hostname", "label", "annotation", "env"}
+	if i := slices.IndexFunc(names, c.IsSet); i >= 0 && c.String("profile") == "" {
+		return container, usagef("podreload render --%s is for --profile; a target has its own", names[i])
+	}
+	if pod := c.String("pod"); pod != "" {
+		var ok bool
+		if container.Pod.Namespace, container.Pod.Name, ok = strings.Cut(pod, "/"); !ok {
+			return container, usagef("--pod %q is not of the form NAMESPACE/NAME", pod)
+		}
+	}
+	container.Name, container.Hostname, container.Env = c.String("container"), c.String("hostname"), c.StringSlice("env")
+	for flag, into := range map[string]*map[string]string{"label": &container.Pod.Labels, "annotation": &container.Pod.Annotations} {
+		for _, pair := range c.StringSlice(flag) {
+			key, value, ok := strings.Cut(pair, "=")
+			if !ok {
+				return container, usagef("--%s %q is not of the form KEY=VALUE", flag, pair)
+			}
+			if *into == nil {
+				*into = map[string]string{}
+			}
+			(*into)[key] = value
+		}
+	}
+	return container, nil
 }
 
 func printFiles(w io.Writer, files []daemonset.File) error {

@@ -39,6 +39,21 @@ type Job struct {
 	Look bool
 }
 
+// render makes the files of the job. The profile is bound to the pod each time:
+// what it takes from there does not change, and to look is cheap.
+func (j Job) render() ([]daemonset.File, error) {
+	facts := template.FactsOf(j.Target.Container)
+	bound, err := j.Profile.Bind(facts)
+	if err != nil {
+		return nil, err
+	}
+	rendered, err := bound.Render(j.Snapshot, facts)
+	if err != nil {
+		return nil, err
+	}
+	return rendered.Files, nil
+}
+
 // Outcome is what one apply came to.
 type Outcome struct {
 	Status    daemonset.Status

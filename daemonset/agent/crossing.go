@@ -194,6 +194,8 @@ func supported(job Job) error {
 	case !hostVisible(c.Runtime):
 		return unsupported("runtime %s runs the container where the node cannot see its processes "+
 			"(Kata, gVisor); podreload enters namespaces of the node's own kernel only", c.Runtime)
+	case p.KeysUsePod():
+		return unsupported("prefix or keys of profile %s use the pod, which the agent cannot follow yet; write them out", p.Name)
 	}
 	for _, r := range p.Resources {
 		if r.ReloadCmd != "" {

@@ -9,7 +9,6 @@ import (
 	"syscall"
 
 	"github.com/podreload/podreload/daemonset"
-	"github.com/podreload/podreload/daemonset/template"
 	"github.com/podreload/podreload/daemonset/verify"
 	"github.com/podreload/podreload/shim"
 )
@@ -31,7 +30,7 @@ func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference
 	if err := supported(job); err != nil {
 		return nil, err
 	}
-	files, err := job.Profile.Render(job.Snapshot, template.FactsOf(job.Target.Container))
+	files, err := job.render()
 	if err != nil {
 		return nil, failed(daemonset.Failed, err)
 	}
@@ -68,7 +67,7 @@ func Render(job Job) ([]daemonset.File, error) {
 	if job.Profile.Err != nil {
 		return nil, failed(daemonset.Invalid, job.Profile.Err)
 	}
-	return job.Profile.Render(job.Snapshot, template.FactsOf(job.Target.Container))
+	return job.render()
 }
 
 // Signal sends one signal to the target's server and writes nothing. A reload

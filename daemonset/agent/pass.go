@@ -9,7 +9,6 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/state"
-	"github.com/podreload/podreload/daemonset/template"
 	"github.com/podreload/podreload/shim"
 )
 
@@ -48,7 +47,7 @@ func (a *Applier) goal(job Job, rec *state.Record) (want goal, err error) {
 	switch {
 	case job.Snapshot != nil:
 		want.revision = job.Snapshot.Revision()
-		want.files, err = job.Profile.Render(job.Snapshot, template.FactsOf(job.Target.Container))
+		want.files, err = job.render()
 	case rec.Next != nil:
 		want.revision = rec.Next.Revision
 		want.files, err = a.Store.Recall(rec.ContainerID, rec.Next.Files)

@@ -50,7 +50,7 @@ func (a *Applier) Check(ctx context.Context, job Job) (check.Verdict, error) {
 	if err := supported(job); err != nil {
 		return check.Verdict{}, err
 	}
-	files, err := job.Profile.Render(job.Snapshot, template.FactsOf(job.Target.Container))
+	files, err := job.render()
 	if err != nil {
 		return check.Verdict{}, failed(daemonset.Failed, err)
 	}

@@ -2,27 +2,39 @@ package template
 
 import (
 	"errors"
+	"strings"
 	texttemplate "text/template"
 	"time"
 )
 
-// maxCheckCmd bounds the making of a check command.
-var maxCheckCmd = limits{bytes: 64 << 10, time: 100 * time.Millisecond}
-
-// checkCmdName is what text/template calls a check command in its errors.
-const checkCmdName = "check_cmd"
+// maxCommand bounds the making of a command.
+var maxCommand = limits{bytes: 64 << 10, time: 100 * time.Millisecond, memory: maxHeld}
 
 // CheckCommand is check_cmd with {{.src}} filled in, empty without one. As in
 // confd the command reads {{.src}} to see the new file; here that is the dest
 // itself, since it runs where the new file is in place.
 func (r *Resource) CheckCommand() (string, error) {
-	if r.CheckCmd == "" {
-		return "", nil
+	return command("check_cmd", r.CheckCmd, map[string]string{"src": r.Dest})
+}
+
+// ReloadCommand is reload_cmd, empty without one. Text without "{{" is literal,
+// as in the original confd; with it, it is a template, as in the fork. {{.src}}
+// and {{.dest}} are both the dest: nothing is staged any more when it runs.
+func (r *Resource) ReloadCommand() (string, error) {
+	return command("reload_cmd", r.ReloadCmd, map[string]string{"src": r.Dest, "dest": r.Dest})
+}
+
+func command(name, text string, dot map[string]string) (string, error) {
+	if !strings.Contains(text, "{{") {
+		return text, nil
 	}
-	b := &budget{deadline: time.Now().Add(maxCheckCmd.time)}
-	t, err := texttemplate.New(checkCmdName).Funcs(texttemplate.FuncMap{
+	if len(control.FindAllStringIndex(text, maxControls+1)) > maxControls {
+		return "", errControls
+	}
+	b := newBudget(maxCommand)
+	t, err := texttemplate.New(name).Funcs(printers).Funcs(texttemplate.FuncMap{
 		tickFunc: b.tick, enterFunc: b.enter, leaveFunc: b.leave,
-	}).Parse(r.CheckCmd)
+	}).Parse(text)
 	if err != nil {
 		return "", err
 	}
@@ -31,8 +43,7 @@ func (r *Resource) CheckCommand() (string, error) {
 			return "", err
 		}
 	}
-	out := &output{limit: maxCheckCmd.bytes}
-	err = t.Execute(out, map[string]string{"src": r.Dest})
+	out, err := execute(t, maxCommand.bytes, dot)
 	var over overrun
 	switch {
 	case errors.As(err, &over):
@@ -40,5 +51,5 @@ func (r *Resource) CheckCommand() (string, error) {
 	case err != nil:
 		return "", err
 	}
-	return string(out.data), nil
+	return string(out), nil
 }

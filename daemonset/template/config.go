@@ -27,10 +27,12 @@ func Load(confdir string) (*Config, error) {
 	defer root.Close()
 
 	names, problems := findResources(root)
+	library := newLibrary(root)
 	files := make([]*file, 0, len(names))
 	for _, name := range names {
-		files = append(files, loadFile(root, name))
+		files = append(files, loadFile(library, name))
 	}
+	library.root = nil
 	c := &Config{Problems: problems}
 	for _, g := range group(files) {
 		profile, problems := g.profile()

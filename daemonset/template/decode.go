@@ -15,6 +15,7 @@ import (
 type document struct {
 	Template *templateTable `toml:"template"`
 	Profile  *profileTable  `toml:"profile"`
+	Backend  map[string]any `toml:"backend"` // of confd's fork
 }
 
 // position of a key in its file; the zero value is the file as a whole.
@@ -54,17 +55,12 @@ func plainMessage(e *toml.DecodeError) string {
 	return message
 }
 
-// fork lists the keys that confd's fork added and podreload does not know yet.
-var fork = []string{
-	"output_format", "min_reload_interval", "debounce", "check_cmd_timeout", "reload_cmd_timeout", "backend",
-}
-
 // unknownKey is an error in a file written for podreload. In a plain confd
 // file it is a warning: confd ignores such keys, so trees in use have them.
 func unknownKey(file string, e *toml.DecodeError, plain bool) Problem {
 	key := e.Key()
 	last := key[len(key)-1]
-	known := []string{"template", "profile"}
+	known := keysOf(document{})
 	where := ""
 	if len(key) > 1 {
 		where = " in [" + strings.Join(key[:len(key)-1], ".") + "]"
@@ -76,9 +72,6 @@ func unknownKey(file string, e *toml.DecodeError, plain bool) Problem {
 		}
 	}
 	hint := didYouMean(last, known)
-	if slices.Contains(fork, last) {
-		hint = " (confd's fork has it; it is not supported in this version)"
-	}
 	p := Problem{File: file, Message: fmt.Sprintf("unknown key %q%s%s", last, where, hint)}
 	p.Line, p.Column = e.Position()
 	if plain {

@@ -2,8 +2,6 @@ package template
 
 import (
 	"fmt"
-	"os"
-	"path"
 	"strings"
 )
 
@@ -38,16 +36,16 @@ func (f *file) problem(key, format string, args ...any) Problem {
 }
 
 // loadFile reads one file of conf.d and the template that it names.
-func loadFile(root *os.Root, name string) *file {
+func loadFile(l *library, name string) *file {
 	f := &file{name: name}
-	data, err := readFile(root, name, maxTOML)
+	data, err := readFile(l.root, name, maxTOML)
 	if err != nil {
 		f.problems = []Problem{{File: name, Message: reason(err)}}
 		return f
 	}
 	f.parse(data)
 	if f.resource != nil && f.resource.Src != "" {
-		f.loadTemplate(root)
+		f.loadTemplate(l)
 	}
 	return f
 }
@@ -57,6 +55,11 @@ func (f *file) parse(data []byte) {
 	f.doc, f.keys, f.problems = decode(f.name, data)
 	if firstError(f.problems) != nil && f.keys == nil {
 		return // not TOML at all: everything else would only repeat that
+	}
+	if f.doc.Backend != nil {
+		p := f.problem("backend", "[backend] is ignored: podreload reads from its own etcd alone, see --endpoints")
+		p.Warning = true
+		f.problems = append(f.problems, p)
 	}
 	if f.doc.Template == nil {
 		if f.doc.Profile == nil {
@@ -75,18 +78,15 @@ func (f *file) parse(data []byte) {
 	f.resource = f.doc.Template.resource(f.id(), fail, warn)
 }
 
-func (f *file) loadTemplate(root *os.Root) {
-	src := path.Join("templates", f.resource.Src)
-	text, err := readFile(root, src, maxTemplate)
-	if err != nil {
-		f.problems = append(f.problems, f.problem("template.src", "%s: %s", src, reason(err)))
-		return
+func (f *file) loadTemplate(l *library) {
+	t := l.load(f.resource.Src)
+	switch {
+	case t.err != nil:
+		f.problems = append(f.problems, f.problem("template.src", "%s: %v", t.path(), t.err))
+	case t.problem != nil:
+		f.problems = append(f.problems, *t.problem)
+	default:
+		f.problems = append(f.problems, l.resolve(t)...)
+		f.resource.tmpl, f.resource.library = t.tmpl, l
 	}
-	tmpl, err := parseTemplate(path.Base(src), string(text))
-	if err != nil {
-		line, message := parseProblem(path.Base(src), err)
-		f.problems = append(f.problems, Problem{File: src, Line: line, Message: message})
-		return
-	}
-	f.resource.tmpl = tmpl
 }

@@ -2,7 +2,6 @@ package template
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -14,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// pure are the functions that need neither snapshot nor facts: confd's, and
-// text/template's own that make strings, with a bound on their length.
+// pure are the functions that need neither snapshot nor facts: confd's, and what
+// its fork added.
 var pure = texttemplate.FuncMap{
 	"base":           path.Base,
 	"dir":            path.Dir,
@@ -43,21 +42,41 @@ var pure = texttemplate.FuncMap{
 	"mod":            mod,
 	"seq":            seq,
 
+	"default":      defaultTo,
+	"ternary":      ternary,
+	"coalesce":     coalesce,
+	"empty":        empty,
+	"toJson":       toJSON,
+	"toPrettyJson": toPrettyJSON,
+	"fromJson":     fromJSON,
+	"indent":       indent,
+	"nindent":      nindent,
+	"quote":        quote,
+	"squote":       squote,
+	"trimPrefix":   strings.TrimPrefix,
+	"repeat":       repeat,
+	"nospace":      nospace,
+	"snakecase":    snakecase,
+	"camelcase":    camelcase,
+	"kebabcase":    kebabcase,
+	"dict":         newMap,
+	"list":         newList,
+	"hasKey":       hasKey,
+	"keys":         sortedKeys[any],
+	"values":       valuesOf,
+	"pluck":        pluck,
+	"sha256sum":    sha256sum,
+}
+
+// printers are text/template's own functions that make strings, with a bound on
+// their length.
+var printers = texttemplate.FuncMap{
 	"print":    boundedPrint(fmt.Sprint),
 	"println":  boundedPrint(fmt.Sprintln),
+	"printf":   boundedPrintf,
 	"html":     boundedPrint(texttemplate.HTMLEscaper),
 	"js":       boundedPrint(texttemplate.JSEscaper),
 	"urlquery": boundedPrint(texttemplate.URLQueryEscaper),
-	"printf": func(format string, values ...any) (string, error) {
-		return boundedPrint(func(v ...any) string { return fmt.Sprintf(format, v...) })(values...)
-	},
-}
-
-// later are functions of confd and of podreload that this version lacks.
-var later = []string{
-	"fileExists", "lookupIP", "lookupIPV4", "lookupIPV6", "lookupSRV", "hostname",
-	"lookupIfaceIPV4", "lookupIfaceIPV6", "include",
-	"pod", "namespace", "container", "node", "label", "annotation",
 }
 
 // crypt are functions that confd itself dropped after v0.16.
@@ -104,16 +123,6 @@ func replace(s, old, new string, n int) (string, error) {
 		return "", err
 	}
 	return strings.Replace(s, old, new, n), nil
-}
-
-func jsonObject(s string) (v map[string]any, err error) {
-	err = json.Unmarshal([]byte(s), &v)
-	return v, err
-}
-
-func jsonArray(s string) (v []any, err error) {
-	err = json.Unmarshal([]byte(s), &v)
-	return v, err
 }
 
 // newMap is `map`: keys and values in turn.

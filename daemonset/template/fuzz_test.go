@@ -87,58 +87,86 @@ func FuzzRender(f *testing.F) {
 // The store against a plain reading of what confd does: a map, and paths cut
 // into their terms.
 func FuzzStore(f *testing.F) {
-	f.Add("/a/b,/a/b/c,/a,/top,/a-b/c", "/a", "/")
-	f.Add("/w/x//y,/w/x/y/,/w/x/y,/w,/ww/x,w/x", "/x", "/w")
-	f.Add("/,//,/a/../b,/..", "/a//b", "/a/")
-	f.Add("/a/b,/a/c/d", "/a/*", "//a")
-	f.Fuzz(func(t *testing.T, list, arg, prefix string) {
+	f.Add("/a/b,/a/b/c,/a,/top,/a-b/c", "/a", "/", "/ x")
+	f.Add("/w/x//y,/w/x/y/,/w/x/y,/w,/ww/x,w/x", "/x", "/w", "/ x")
+	f.Add("/,//,/a/../b,/..", "/a//b", "/a/", "/ x")
+	f.Add("/a/b,/a/c/d", "/a/*", "//a", "/ x")
+	f.Add("/w/a/b,/w/a-b/c,/w/a,/w/ab,/x", "/a/*", "/w/", "/ x")
+	f.Add("/w,/w/w,/w/w/x,/", "/", "/w/", "/ x")
+	f.Add("//,//x,/x", "/x", "//", "/ x")
+	f.Add("/w/a/b,/w/a-b/c,/w/a,/w/c", "/*", "/w", "a a-b")
+	f.Add("/w/a/b,/w/a-b/c,/w/a,/w/c,/v", "/*", "/w", "../v a")
+	f.Fuzz(func(t *testing.T, list, arg, prefix, keys string) {
 		if !strings.HasPrefix(prefix, "/") {
 			prefix = "/" + prefix
 		}
 		kv := snapshot{}
-		for k := range strings.SplitSeq(list, ",") {
-			kv[k] = "v" + k
+		for i, k := range strings.Split(list, ",") {
+			if kv[k] = "v" + k; i == 50 {
+				break // the model is slow
+			}
 		}
-		r := &Resource{Prefix: prefix, Keys: []string{"/", "x"}}
-		s, want := newStore(kv, r), termStore{}
-		for k := range kv.All() {
+		r := &Resource{Prefix: prefix, Keys: strings.Split(keys, " ")}
+		want := termStore{}
+		for k := range kv {
 			for _, key := range r.absoluteKeys() {
-				if k == key || strings.HasPrefix(k, strings.TrimSuffix(key, "/")+"/") {
+				if k == key && k != "/" || strings.HasPrefix(k, strings.TrimSuffix(key, "/")+"/") {
 					want[path.Join("/", strings.TrimPrefix(k, prefix))] = true
 				}
 			}
 		}
-		var keys []string
-		for _, p := range s.pairs {
-			keys = append(keys, p.Key)
+		stores := map[string]*store{"sorted": {newSorted(kv, r), prefix}}
+		if d := newDirect(kv, r); d != nil {
+			stores["direct"] = &store{d, prefix}
 		}
-		if diff := cmp.Diff(sortedKeys(want), keys); diff != "" {
-			t.Fatalf("keys (-want +got):\n%s", diff)
-		}
-		ls, _ := s.ls(arg)
-		if diff := cmp.Diff(want.ls(arg), ls); diff != "" {
-			t.Fatalf("ls %q of %q (-want +got):\n%s", arg, keys, diff)
-		}
-		lsdir, _ := s.lsdir(arg)
-		if diff := cmp.Diff(want.lsdir(arg), lsdir); diff != "" {
-			t.Fatalf("lsdir %q of %q (-want +got):\n%s", arg, keys, diff)
-		}
-		got, err := s.gets(arg)
-		var matches []string
-		for _, p := range got {
-			matches = append(matches, p.Key)
-		}
-		wantMatches, wantErr := want.gets(arg)
-		if diff := cmp.Diff(wantMatches, matches); diff != "" || (err == nil) != (wantErr == nil) {
-			t.Fatalf("gets %q of %q: %v, want %v (-want +got):\n%s", arg, keys, err, wantErr, diff)
-		}
-		if _, err := s.get(arg); (err == nil) != want[arg] || s.exists(arg) != want[arg] {
-			t.Fatalf("get %q: %v", arg, err)
+		for name, s := range stores {
+			want.compare(t, name, s, arg)
+			for k := range want { // and with what is there, not only what the fuzzer guesses
+				want.compare(t, name, s, k)
+				want.compare(t, name, s, path.Dir(k))
+				want.compare(t, name, s, path.Dir(k)+"/*")
+			}
+			if value, ok := s.find(arg); ok && stores["direct"] != nil {
+				if v, _ := stores["sorted"].find(arg); v != value {
+					t.Fatalf("%s: %q is %q, not %q", name, arg, value, v)
+				}
+			}
 		}
 	})
 }
 
 type termStore map[string]bool
+
+func (s termStore) compare(t *testing.T, name string, got *store, arg string) {
+	t.Helper()
+	var keys []string
+	for k := range got.below("/") {
+		keys = append(keys, k)
+	}
+	if diff := cmp.Diff(sortedKeys(s), keys); diff != "" {
+		t.Fatalf("%s: keys (-want +got):\n%s", name, diff)
+	}
+	ls, _ := got.ls(arg)
+	if diff := cmp.Diff(s.ls(arg), ls); diff != "" {
+		t.Fatalf("%s: ls %q of %q (-want +got):\n%s", name, arg, keys, diff)
+	}
+	lsdir, _ := got.lsdir(arg)
+	if diff := cmp.Diff(s.lsdir(arg), lsdir); diff != "" {
+		t.Fatalf("%s: lsdir %q of %q (-want +got):\n%s", name, arg, keys, diff)
+	}
+	pairs, err := got.gets(arg)
+	var matches []string
+	for _, p := range pairs {
+		matches = append(matches, p.Key)
+	}
+	wantMatches, wantErr := s.gets(arg)
+	if diff := cmp.Diff(wantMatches, matches); diff != "" || (err == nil) != (wantErr == nil) {
+		t.Fatalf("%s: gets %q of %q: %v, want %v (-want +got):\n%s", name, arg, keys, err, wantErr, diff)
+	}
+	if _, err := got.get(arg); (err == nil) != s[arg] || got.exists(arg) != s[arg] {
+		t.Fatalf("%s: get %q: %v", name, arg, err)
+	}
+}
 
 // under gives the terms of key's folder that follow those of dir.
 func under(key, dir string) (rest []string, ok bool) {

@@ -2,7 +2,9 @@ package template
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -12,6 +14,7 @@ type members struct {
 	name     string
 	files    []*file
 	problems []Problem // with the profile, not with one of its files
+	waits    bool      // one of the files says how long to wait
 }
 
 // group sorts files into profiles. A file that another one gathers leaves the
@@ -57,18 +60,40 @@ func (g *members) gather(f *file, byID map[string]*file) {
 		fail("resources stands in a file with [template]; write it in a file of its own")
 		return
 	}
-	for _, id := range f.doc.Profile.Resources {
-		r, ok := byID[strings.TrimSuffix(id, ".toml")]
+	for i, id := range f.doc.Profile.Resources {
+		id = strings.TrimSuffix(strings.Trim(strings.TrimPrefix(id, "conf.d/"), "/"), ".toml")
+		r, ok := byID[id]
 		switch {
 		case !ok:
-			fail("resources: no conf.d/%s.toml%s", strings.TrimSuffix(id, ".toml"), didYouMean(id, sortedKeys(byID)))
+			fail("resources: no conf.d/%s.toml%s", id, hintResource(id, sortedKeys(byID)))
 		case r.doc.Profile != nil:
 			fail("resources: %s has a [profile] of its own", r.name)
+		case slices.Contains(g.files, r):
+			fail("resources: %q is the second that names %s", f.doc.Profile.Resources[i], r.name)
 		default:
 			r.gathered = true
 			g.files = append(g.files, r)
 		}
 	}
+}
+
+// hintResource says what may have been meant by the name of a resource that is
+// not there: those in a folder of that name, or in another folder.
+func hintResource(id string, known []string) string {
+	var near []string
+	for _, k := range known {
+		if strings.HasPrefix(k, id+"/") || strings.HasSuffix(k, "/"+id) {
+			near = append(near, k)
+		}
+	}
+	const enough = 5
+	switch {
+	case len(near) > enough:
+		return fmt.Sprintf(`; did you mean "%s" or one of %d more?`, strings.Join(near[:enough], `", "`), len(near)-enough)
+	case len(near) > 0:
+		return fmt.Sprintf(`; did you mean "%s"?`, strings.Join(near, `", "`))
+	}
+	return didYouMean(id, known)
 }
 
 // profile makes the profile of its files. The problems returned are those with
@@ -111,15 +136,18 @@ func (g *members) settings(p *Profile) {
 				"%s differs from that in %s; the files of one profile must agree", key, origin[key].name))
 		}
 	}
+	g.waits = table.Wait != nil
 	table.fill(p, func(key, format string, args ...any) {
 		whole, _, _ := strings.Cut(key, ".") // a key of process, for one
 		g.problems = append(g.problems, origin[whole].problem("profile."+key, format, args...))
 	})
 }
 
-// resources collects the resources of the files.
+// resources collects the resources of the files, and what they say of the
+// profile as a whole.
 func (g *members) resources(p *Profile) {
 	dests := map[string]*file{}
+	var debounce time.Duration
 	for _, f := range g.files {
 		r := f.resource
 		if r == nil {
@@ -133,9 +161,25 @@ func (g *members) resources(p *Profile) {
 			g.problems = append(g.problems, f.problem("template.sensitive",
 				"a sensitive resource needs namespaces in [profile]: which may have it?"))
 		}
+		if r.usesPod(false) && p.Namespaces == nil {
+			key := "keys"
+			if r.pod.prefix.usesPod() {
+				key = "prefix"
+			}
+			g.problems = append(g.problems, f.problem("template."+key,
+				"%s takes from the pod what is read from etcd, which needs namespaces in [profile]: whose pods may say so?", key))
+		}
+		p.MinReloadInterval = max(p.MinReloadInterval, r.MinReloadInterval)
+		debounce = max(debounce, r.Debounce)
 		p.Resources = append(p.Resources, r)
+	}
+	if !g.waits {
+		p.Wait, p.WaitMax = debounce, defaultCeiling(debounce)
 	}
 	if len(p.Resources) == 0 && len(g.problems) == 0 && firstError(g.files[0].problems) == nil {
 		g.problems = append(g.problems, Problem{File: g.files[0].name, Message: fmt.Sprintf("profile %s has no resources", p.Name)})
+	}
+	if !p.UsesPod() {
+		p.bound = &Bound{Profile: p, Resources: p.Resources, id: p.Name}
 	}
 }

@@ -20,6 +20,8 @@ var (
 const (
 	maxNesting = 100  // of control structures, within one template body
 	maxCalls   = 1000 // of templates, in a render
+
+	declarations = 16 // in one list of nodes, to one tick
 )
 
 // The functions that guard puts into templates. The parser does not know them,
@@ -47,16 +49,19 @@ func guardList(list *parse.ListNode, depth int) error {
 	if list == nil {
 		return nil
 	}
-	for _, node := range list.Nodes {
-		var branch *parse.BranchNode
-		switch n := node.(type) {
-		case *parse.IfNode:
-			branch = &n.BranchNode
-		case *parse.WithNode:
-			branch = &n.BranchNode
-		case *parse.RangeNode:
-			branch = &n.BranchNode
-		default:
+	declared := 0
+	for i := 0; i < len(list.Nodes); i++ {
+		branch := branchOf(list.Nodes[i])
+		if branch == nil {
+			// Without any range a template can still hold much in variables.
+			action, ok := list.Nodes[i].(*parse.ActionNode)
+			if !ok || len(action.Pipe.Decl) == 0 {
+				continue
+			}
+			if declared++; declared%declarations == 0 {
+				i++
+				insert(list, i, tickFunc, action.Line)
+			}
 			continue
 		}
 		if depth == maxNesting {
@@ -71,6 +76,19 @@ func guardList(list *parse.ListNode, depth int) error {
 		if branch.NodeType == parse.NodeRange {
 			insert(branch.List, 0, tickFunc, branch.Line)
 		}
+	}
+	return nil
+}
+
+// branchOf is what if, with and range have in common; nil for other nodes.
+func branchOf(node parse.Node) *parse.BranchNode {
+	switch n := node.(type) {
+	case *parse.IfNode:
+		return &n.BranchNode
+	case *parse.WithNode:
+		return &n.BranchNode
+	case *parse.RangeNode:
+		return &n.BranchNode
 	}
 	return nil
 }
@@ -95,12 +113,20 @@ func (nestedTooDeep) Error() string {
 type budget struct {
 	deadline time.Time
 	calls    int
+	held     held
 }
 
-// tick fails when the time is over. The line is that of the range it stands in.
+// tick fails when the time is over, or when too much is held. The line is that
+// of the range it stands in.
 func (b *budget) tick(line int) (string, error) {
-	if time.Now().After(b.deadline) {
+	now := time.Now()
+	if now.After(b.deadline) {
 		return "", overrun{line, ErrTooLong}
+	}
+	if now.After(b.held.next) {
+		if err := b.held.look(now); err != nil {
+			return "", overrun{line, err}
+		}
 	}
 	return "", nil
 }

@@ -4,23 +4,41 @@ import (
 	"iter"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/podreload/podreload/daemonset"
 )
 
 // snapshot is a KV of a map.
 type snapshot map[string]string
 
-func (s snapshot) All() iter.Seq2[string, string] {
+func (s snapshot) Get(key string) (string, bool) {
+	v, ok := s[key]
+	return v, ok
+}
+
+func (s snapshot) Range(prefix string) iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {
 		for _, k := range slices.Sorted(maps.Keys(s)) {
-			if !yield(k, s[k]) {
+			if (k == prefix && k != "/" || strings.HasPrefix(k, strings.TrimSuffix(prefix, "/")+"/")) && !yield(k, s[k]) {
 				return
 			}
 		}
 	}
+}
+
+func (s snapshot) Plain() bool {
+	for k := range s {
+		if path.Clean(k) != k {
+			return false
+		}
+	}
+	return true
 }
 
 // confdir writes files below a new folder.
@@ -58,6 +76,11 @@ func profile(t testing.TB, c *Config, name string) *Profile {
 }
 
 var someFacts = Facts{
+	Pod: daemonset.Pod{
+		Name: "web-0", Namespace: "prod", Labels: map[string]string{"app": "web", "none": "", "example.org/tier": "front"},
+		Annotations: map[string]string{"note": "a b"},
+	},
+	Container: "nginx", Node: "node-1", Hostname: "web-0",
 	Env: map[string]string{"SET": "value", "EMPTY": ""},
 	Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) },
 }

@@ -26,10 +26,10 @@ func TestBadInput(t *testing.T) {
 			want:    []string{`conf.d/w.toml:7:1: unknown key "procces" in [profile]; did you mean "process"?`},
 		},
 		"misspelt key without profile": {
-			files: map[string]string{"conf.d/w.toml": plain + "check_cmnd = \"x\"\ndebounce = \"1s\"\n"},
+			files: map[string]string{"conf.d/w.toml": plain + "check_cmnd = \"x\"\ndebounse = \"1s\"\n"},
 			want: []string{
 				`conf.d/w.toml:5:1: warning: unknown key "check_cmnd" in [template]; did you mean "check_cmd"?; ignored, as confd does`,
-				`conf.d/w.toml:6:1: warning: unknown key "debounce" in [template] (confd's fork has it; it is not supported in this version); ignored, as confd does`,
+				`conf.d/w.toml:6:1: warning: unknown key "debounse" in [template]; did you mean "debounce"?; ignored, as confd does`,
 			},
 		},
 		"misspelt table": {
@@ -90,11 +90,6 @@ func TestBadInput(t *testing.T) {
 			profile: "w",
 			want:    []string{`templates/b:3: function "getvv" not defined; did you mean "getv"?`},
 		},
-		"function of a later version": {
-			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, `"t"`, `"b"`, 1), "templates/b": "{{fileExists \"/x\"}}"},
-			profile: "w",
-			want:    []string{`templates/b:1: function "fileExists" is not available in this version`},
-		},
 		"function of an older confd": {
 			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, `"t"`, `"b"`, 1), "templates/b": "{{cgetv \"/x\"}}"},
 			profile: "w",
@@ -138,21 +133,28 @@ namespaces = ["["]
 				`conf.d/w.toml:15:1: namespaces: "[" is no pattern`,
 			},
 		},
-		"known but not yet": {
-			files: map[string]string{"conf.d/w.toml": `profile = { process = "apache" }
-[template]
-src = "t"
-dest = '/etc/{{ label "app" }}'
-prefix = '/{{ namespace }}'
-keys = ['{{ pod }}']
-owner = "www-data"
+		"backend of the fork": {
+			files: map[string]string{"conf.d/w.toml": plain + "[backend]\nbackend = \"vault\"\nnodes = [\"x\"]\n"},
+			want:  []string{`conf.d/w.toml:5:2: warning: [backend] is ignored: podreload reads from its own etcd alone, see --endpoints`},
+		},
+		"values of the fork": {
+			files: map[string]string{"conf.d/w.toml": plain + `output_format = "ymal"
+min_reload_interval = "soon"
+debounce = "25h"
+check_cmd_timeout = "-1s"
+reload_cmd_timeout = "0s"
+owner = "a:b"
+reload_cmd = "{{.dest"
 `},
 			profile: "w",
 			want: []string{
-				`conf.d/w.toml:4:1: dest is a template over the pod, which is not supported in this version; write the path out`,
-				`conf.d/w.toml:5:1: prefix is a template over the pod, which is not supported in this version; write the path out`,
-				`conf.d/w.toml:6:1: keys is a template over the pod, which is not supported in this version; write the path out`,
-				`conf.d/w.toml:7:1: warning: owner by name is not supported in this version and is ignored, as confd does; set uid`,
+				`conf.d/w.toml:5:1: output_format "ymal" is none of json, toml, xml, yaml, yml; did you mean "yaml"?`,
+				`conf.d/w.toml:6:1: min_reload_interval "soon" is no duration from 0s to 24h0m0s, such as "2s"`,
+				`conf.d/w.toml:7:1: debounce "25h" is no duration from 0s to 24h0m0s, such as "2s"`,
+				`conf.d/w.toml:8:1: check_cmd_timeout "-1s" is no duration from 0s to 1h0m0s, such as "2s"`,
+				`conf.d/w.toml:9:1: warning: reload_cmd_timeout of 0 is ignored: every command has a time limit here`,
+				`conf.d/w.toml:10:1: owner "a:b" is no name of a user or group`,
+				`conf.d/w.toml:11:1: reload_cmd: unclosed action`,
 			},
 		},
 		"matcher": {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	texttemplate "text/template"
+	"text/template/parse"
 )
 
 // control finds what can nest in a template, `else if` included.
@@ -18,14 +19,16 @@ var control = regexp.MustCompile(`\{\{-?\s*(if|with|range|block|else)\b`)
 // of more than a gigabyte ends the whole process.
 const maxControls = 20_000
 
+var errControls = fmt.Errorf("more than %d control structures", maxControls)
+
 // parseTemplate parses a template once for all renders. Its store functions
 // are bound to nothing yet; each render binds its own.
 func parseTemplate(name, text string) (*texttemplate.Template, error) {
 	if len(control.FindAllStringIndex(text, maxControls+1)) > maxControls {
-		return nil, fmt.Errorf("more than %d control structures", maxControls)
+		return nil, errControls
 	}
 	var unbound execution
-	t, err := texttemplate.New(name).Funcs(pure).Funcs(unbound.functions()).Parse(text)
+	t, err := texttemplate.New(name).Funcs(printers).Funcs(pure).Funcs(unbound.functions()).Parse(text)
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +56,11 @@ func parseProblem(name string, err error) (line int, message string) {
 	function, err := strconv.Unquote(quoted)
 	switch {
 	case err != nil:
-	case slices.Contains(later, function):
-		message = fmt.Sprintf("function %q is not available in this version", function)
 	case slices.Contains(crypt, function):
 		message = fmt.Sprintf("function %q is not available: confd dropped its encrypted values after v0.16", function)
 	default:
 		var e execution
-		known := append(sortedKeys(pure), sortedKeys(e.functions())...)
+		known := slices.Concat(sortedKeys(pure), sortedKeys(printers), sortedKeys(e.functions()))
 		message += didYouMean(function, known)
 	}
 	return line, message
@@ -82,4 +83,44 @@ func cutLocation(name, text string) (line, column int, rest string) {
 		*n, text = value+first, after
 	}
 	return line, column, strings.TrimSpace(text)
+}
+
+// walk visits a node and all below it. The parser bounds how deep that is.
+func walk(node parse.Node, visit func(parse.Node)) {
+	visit(node)
+	switch n := node.(type) {
+	case *parse.ListNode:
+		for _, child := range n.Nodes {
+			walk(child, visit)
+		}
+	case *parse.ActionNode:
+		walk(n.Pipe, visit)
+	case *parse.TemplateNode:
+		if n.Pipe != nil {
+			walk(n.Pipe, visit)
+		}
+	case *parse.PipeNode:
+		for _, command := range n.Cmds {
+			walk(command, visit)
+		}
+	case *parse.CommandNode:
+		for _, arg := range n.Args {
+			walk(arg, visit)
+		}
+	case *parse.ChainNode:
+		walk(n.Node, visit)
+	}
+	if branch := branchOf(node); branch != nil {
+		walk(branch.Pipe, visit)
+		walk(branch.List, visit)
+		if branch.ElseList != nil {
+			walk(branch.ElseList, visit)
+		}
+	}
+}
+
+// calls says whether a command calls a function.
+func calls(command *parse.CommandNode, function string) bool {
+	identifier, ok := command.Args[0].(*parse.IdentifierNode)
+	return ok && identifier.Ident == function
 }

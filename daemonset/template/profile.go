@@ -34,16 +34,19 @@ type Profile struct {
 	Container  string
 	Check      string // CheckPreset, CheckIfPossible or CheckOff
 
-	Wait, WaitMax time.Duration // quiet period, longest delay
-	Signals       []string      // short names that a pod may choose from
-	AllowEmpty    bool
-	MaxDraining   *int // old workers still draining at which the next reload is held back; nil: as the agent has it
+	Wait, WaitMax     time.Duration // quiet period, longest delay
+	MinReloadInterval time.Duration // the longest of its resources'
+	Signals           []string      // short names that a pod may choose from
+	AllowEmpty        bool
+	MaxDraining       *int // old workers still draining at which the next reload is held back; nil: as the agent has it
 
 	Resources []*Resource // in the order of their files, or as gathered
 
 	// Err says why the profile cannot be applied. The rest is then what could
 	// be read.
 	Err error
+
+	bound *Bound // for every pod; nil when it depends on the pod
 }
 
 // profileTable is the [profile] table. All fields can be absent: the files of
@@ -150,10 +153,13 @@ func (p *Profile) setCheck(check *string, fail report) {
 	}
 }
 
+// defaultCeiling is the longest delay of a quiet period for which none is set.
+func defaultCeiling(quiet time.Duration) time.Duration { return 4 * quiet }
+
 // parseWait reads "quiet period:longest delay". Without the second it is four
 // times the first, as consul-template has it.
 func parseWait(wait string) (quiet, longest time.Duration, err error) {
-	const limit = 24 * time.Hour
+	const limit = maxDelay
 	first, second, both := strings.Cut(wait, ":")
 	quiet, err = time.ParseDuration(strings.TrimSpace(first))
 	if err == nil && both {
@@ -163,21 +169,10 @@ func parseWait(wait string) (quiet, longest time.Duration, err error) {
 		return 0, 0, fmt.Errorf("wait %q is not of the form \"2s\" or \"2s:10s\"", wait)
 	}
 	if !both {
-		longest = 4 * min(quiet, limit)
+		longest = defaultCeiling(min(quiet, limit))
 	}
 	if quiet < 0 || longest < quiet || quiet > limit || both && longest > limit {
 		return 0, 0, fmt.Errorf("wait %q: the longest delay must not be less than the quiet period, nor either negative or over %v", wait, limit)
 	}
 	return quiet, longest, nil
-}
-
-// Keys are the absolute etcd keys that the profile reads, sorted and unique.
-// Each means that key and everything below it.
-func (p *Profile) Keys() []string {
-	var keys []string
-	for _, r := range p.Resources {
-		keys = append(keys, r.absoluteKeys()...)
-	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
 }

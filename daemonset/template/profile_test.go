@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/podreload/podreload/daemonset"
@@ -89,11 +90,10 @@ max_draining = 4
 			},
 		},
 	}
-	ignore := cmp.FilterPath(func(p cmp.Path) bool {
-		s := p.Last().String()
-		return s == ".tmpl" || s == ".limits" || s == ".Selector"
-	}, cmp.Ignore())
-	if diff := cmp.Diff(want, p, ignore, cmp.AllowUnexported(Resource{})); diff != "" {
+	options := []cmp.Option{
+		cmpopts.IgnoreUnexported(Resource{}, Profile{}), cmpopts.IgnoreFields(Profile{}, "Selector"),
+	}
+	if diff := cmp.Diff(want, p, options...); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if !p.Selector.Matches(labels.Set{"app": "api"}) || p.Selector.Matches(labels.Set{"app": "api", "canary": ""}) {
@@ -168,18 +168,35 @@ func TestProcess(t *testing.T) {
 	}
 }
 
-func TestCheckCommand(t *testing.T) {
-	for text, want := range map[string]string{
-		"": "", "nginx -t -c {{.src}}": "nginx -t -c /etc/t", `{{with .src}}test -s "{{.}}"{{end}}`: `test -s "/etc/t"`,
-		"{{.dest}}": "<no value>", // as in confd
+// check_cmd knows the file as .src; reload_cmd is literal unless it has "{{",
+// and then knows it as .src and as .dest.
+func TestCommands(t *testing.T) {
+	for text, want := range map[string][2]string{
+		"":                                    {"", ""},
+		"nginx -t -c {{.src}}":                {"nginx -t -c /etc/t", "nginx -t -c /etc/t"},
+		`{{with .src}}test -s "{{.}}"{{end}}`: {`test -s "/etc/t"`, `test -s "/etc/t"`},
+		"cp {{.dest}} /x":                     {"cp <no value> /x", "cp /etc/t /x"}, // as in confd
+		"a } $b %d":                           {"a } $b %d", "a } $b %d"},
+		`{{printf "%s-%03d" .src 7}}{{js "a'b"}}`: {`/etc/t-007a\'b`, `/etc/t-007a\'b`},
 	} {
-		r := &Resource{Dest: "/etc/t", CheckCmd: text}
-		if got, err := r.CheckCommand(); err != nil || got != want {
-			t.Errorf("%s: %q, %v, want %q", text, got, err, want)
+		r := &Resource{Dest: "/etc/t", CheckCmd: text, ReloadCmd: text}
+		if got, err := r.CheckCommand(); err != nil || got != want[0] {
+			t.Errorf("check_cmd %s: %q, %v, want %q", text, got, err, want[0])
+		}
+		if got, err := r.ReloadCommand(); err != nil || got != want[1] {
+			t.Errorf("reload_cmd %s: %q, %v, want %q", text, got, err, want[1])
 		}
 	}
-	r := &Resource{Dest: "/etc/t", CheckCmd: `{{define "a"}}{{template "a"}}{{end}}{{template "a"}}`}
-	if got, err := r.CheckCommand(); err == nil {
-		t.Errorf("a template that calls itself gives %q", got)
+	for _, text := range []string{
+		`{{define "a"}}{{template "a"}}{{end}}{{template "a"}}`, `{{range 9000000000000000000}}{{end}}`, `{{range 100000}}.{{end}}`,
+		`{{printf "%[1]*[1]d%[1]*[1]d%[1]*[1]d" 900000}}`, `{{getv "/x"}}`, "{{", "{{.src",
+	} {
+		r := &Resource{Dest: "/etc/t", CheckCmd: text, ReloadCmd: text}
+		if got, err := r.CheckCommand(); err == nil {
+			t.Errorf("%s gives %q", text, got)
+		}
+		if got, err := r.ReloadCommand(); err == nil {
+			t.Errorf("%s gives %q", text, got)
+		}
 	}
 }

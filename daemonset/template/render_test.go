@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"github.com/podreload/podreload/daemonset"
 )
 
@@ -147,9 +149,10 @@ func TestConcurrent(t *testing.T) {
 }
 
 func TestFactsOf(t *testing.T) {
-	got := FactsOf(daemonset.Container{Env: []string{"A=1", "B=x=y", "A=2", "C"}, Hostname: "h"})
-	want := Facts{Env: map[string]string{"A": "1", "B": "x=y", "C": ""}, Hostname: "h"}
-	if diff := cmp.Diff(want, got, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Now" }, cmp.Ignore())); diff != "" {
+	pod := daemonset.Pod{Name: "p", Namespace: "n", Labels: map[string]string{"a": "b"}}
+	got := FactsOf(daemonset.Container{Env: []string{"A=1", "B=x=y", "A=2", "C"}, Hostname: "h", Name: "c", Pod: pod})
+	want := Facts{Pod: pod, Container: "c", Env: map[string]string{"A": "1", "B": "x=y", "C": ""}, Hostname: "h"}
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Facts{}, "Now")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

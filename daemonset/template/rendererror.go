@@ -9,8 +9,8 @@ import (
 )
 
 // RenderError says which template failed, where, and what to do. It wraps the
-// cause: [ErrNoKey], [ErrTooLarge], [ErrTooLong], [ErrTooDeep], or what a
-// function returned.
+// cause: [ErrNoKey], [ErrNoContainer], [ErrTooLarge], [ErrTooLong], [ErrTooDeep],
+// or what a function returned.
 type RenderError struct {
 	File         string // the template, below confdir
 	Line, Column int    // from 1; 0 when not known
@@ -19,6 +19,7 @@ type RenderError struct {
 	Resource     string
 	Hint         string // what to do
 	Err          error  // nil for a sensitive resource, unless it is one of ours
+	Asked        Asked  // what it depended on until it failed
 }
 
 func (e *RenderError) Error() string {
@@ -30,15 +31,19 @@ func (e *RenderError) Unwrap() error { return e.Err }
 
 // renderError makes text/template's error one for people. Its messages can
 // quote values, so of a sensitive resource only the place is told.
-func renderError(p *Profile, r *Resource, err error) *RenderError {
+func renderError(p *Profile, r *Resource, err error, asked Asked) *RenderError {
+	src, err := innermost(r.Src, err)
 	e := &RenderError{
-		File: path.Join("templates", r.Src), Profile: p.Name, Resource: r.Name,
-		Hint: "mend the template or the value", Err: err,
+		File: path.Join("templates", src), Profile: p.Name, Resource: r.Name,
+		Hint: "mend the template or the value", Err: err, Asked: asked,
 	}
 	var message string
-	e.Line, e.Column, message = cutLocation(path.Base(r.Src), err.Error())
+	e.Line, e.Column, message = cutLocation(path.Base(src), err.Error())
 	var over overrun
+	var bad Problem
 	switch {
+	case errors.As(err, &bad): // included, and does not even parse
+		e.Line, e.Message = bad.Line, bad.Message
 	case errors.As(err, &over):
 		e.Line, e.Column = over.line, 0
 		e.Message = over.Error()
@@ -46,6 +51,9 @@ func renderError(p *Profile, r *Resource, err error) *RenderError {
 	case errors.Is(err, ErrNoKey):
 		e.Message = functionError(err).Error()
 		e.Hint = "put the key or give getv a default"
+	case errors.Is(err, ErrNoContainer):
+		e.Message = functionError(err).Error()
+		e.Hint = "render for a target, or say what the pod would"
 	case r.Sensitive:
 		e.Message = "a function failed; what it said is not shown, since the resource is sensitive"
 		e.Err = nil

@@ -1,14 +1,12 @@
 package template
 
 import (
-	"fmt"
 	"io/fs"
-	"math"
 	"path"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	texttemplate "text/template"
+	"time"
 )
 
 // Resource is one template resource: confd's word for one TOML file and the
@@ -18,24 +16,34 @@ type Resource struct {
 	Src    string   // the template, its path below templates
 	Dest   string   // absolute, as the container sees it
 	Prefix string   // begins with "/"; templates see keys without it
-	Keys   []string // below the prefix, as written
+	Keys   []string // below the prefix, as written; none is no error
 
-	// Nil where the resource does not say. Owner and Group are read but not
-	// looked up in this version.
+	// Nil or empty where the resource does not say. Owner and Group are names,
+	// to be looked up as the container knows them; UID and GID come before them.
 	Mode         *fs.FileMode
 	UID, GID     *uint32
 	Owner, Group string
 
+	OutputFormat string // json, toml, xml or yaml: what is rendered has to parse; empty: anything
+
 	CheckCmd     string // as written; see CheckCommand
-	ReloadCmd    string
+	ReloadCmd    string // as written; see ReloadCommand
 	ReloadSignal string // a short name such as HUP, or empty
+
+	// Zero where the resource does not say.
+	CheckTimeout      time.Duration
+	ReloadTimeout     time.Duration
+	MinReloadInterval time.Duration
+	Debounce          time.Duration // a quiet period
 
 	Mkdir     bool // make missing parent directories
 	Sensitive bool // never shown: not in errors either
 	Remove    bool // delete dest when the resource goes
 
-	tmpl   *texttemplate.Template
-	limits limits
+	tmpl    *texttemplate.Template
+	library *library // for include
+	pod     podTexts // what of Prefix, Keys and Dest depends on the pod
+	limits  limits
 }
 
 // templateTable is the [template] table of a resource.
@@ -55,6 +63,13 @@ type templateTable struct {
 	Mkdir        bool     `toml:"mkdir"`
 	Sensitive    bool     `toml:"sensitive"`
 	Remove       bool     `toml:"remove"`
+
+	// What confd's fork added, besides owner and group.
+	OutputFormat      string `toml:"output_format"`
+	MinReloadInterval string `toml:"min_reload_interval"`
+	Debounce          string `toml:"debounce"`
+	CheckTimeout      string `toml:"check_cmd_timeout"`
+	ReloadTimeout     string `toml:"reload_cmd_timeout"`
 }
 
 // report takes a problem with the value of one key.
@@ -64,20 +79,22 @@ type report func(key, format string, args ...any)
 // only worth saying to warn; the result is complete but for what failed.
 func (t *templateTable) resource(name string, fail, warn report) *Resource {
 	r := &Resource{
-		Name: name, Src: t.Src, Dest: t.Dest, Prefix: t.Prefix, Keys: t.Keys,
+		Name: name, Src: t.Src, Dest: t.Dest, Prefix: rooted(t.Prefix), Keys: t.Keys,
 		Owner: t.Owner, Group: t.Group, CheckCmd: t.CheckCmd, ReloadCmd: t.ReloadCmd,
 		Mkdir: t.Mkdir, Sensitive: t.Sensitive, Remove: t.Remove,
 		limits: defaultLimits,
-	}
-	if !strings.HasPrefix(r.Prefix, "/") {
-		r.Prefix = "/" + r.Prefix
 	}
 	var err error
 	if r.Src, err = cleanSrc(t.Src); err != nil {
 		fail("src", "%v", err)
 	}
-	if err := checkDest(t.Dest); err != nil {
-		fail("dest", "%v", err)
+	r.pod = t.podTexts(fail)
+	if !r.pod.dest.usesPod() {
+		if err := checkDest(t.Dest); err != nil {
+			fail("dest", "%v", err)
+		}
+	} else if !strings.HasPrefix(t.Dest, "/") {
+		fail("dest", "dest %q is not absolute", t.Dest)
 	}
 	if r.Mode, err = parseMode(t.Mode, warn); err != nil {
 		fail("mode", "%v", err)
@@ -96,30 +113,22 @@ func (t *templateTable) resource(name string, fail, warn report) *Resource {
 			fail("reload_signal", "both reload_signal and reload_cmd are set; keep one")
 		}
 	}
-	if _, err := r.CheckCommand(); err != nil {
-		_, _, message := cutLocation(checkCmdName, err.Error())
-		fail("check_cmd", "check_cmd: %s", message)
+	for key, command := range map[string]func() (string, error){"check_cmd": r.CheckCommand, "reload_cmd": r.ReloadCommand} {
+		if _, err := command(); err != nil {
+			_, _, message := cutLocation(key, err.Error())
+			fail(key, "%s: %s", key, message)
+		}
 	}
-	t.refuseLater(fail, warn)
+	if r.OutputFormat = strings.ToLower(t.OutputFormat); r.OutputFormat != "" && !slices.Contains(formats, r.OutputFormat) {
+		fail("output_format", "output_format %q is none of %s%s", t.OutputFormat, strings.Join(formats, ", "), didYouMean(r.OutputFormat, formats))
+	}
+	t.durations(r, fail, warn)
+	for key, name := range map[string]string{"owner": t.Owner, "group": t.Group} {
+		if strings.ContainsAny(name, ":/\x00\n") || len(name) > maxAccount {
+			fail(key, "%s %.80q is no name of a user or group", key, name)
+		}
+	}
 	return r
-}
-
-// refuseLater says which parts of the language this version has not yet.
-func (t *templateTable) refuseLater(fail, warn report) {
-	for _, v := range []struct{ key, value string }{
-		{"dest", t.Dest}, {"prefix", t.Prefix}, {"keys", strings.Join(t.Keys, " ")},
-	} {
-		if strings.Contains(v.value, "{{") {
-			fail(v.key, "%s is a template over the pod, which is not supported in this version; write the path out", v.key)
-		}
-	}
-	for _, v := range []struct{ key, value, instead string }{
-		{"owner", t.Owner, "uid"}, {"group", t.Group, "gid"},
-	} {
-		if v.value != "" {
-			warn(v.key, "%s by name is not supported in this version and is ignored, as confd does; set %s", v.key, v.instead)
-		}
-	}
 }
 
 // absoluteKeys are the keys with the prefix before them, joined as confd does.
@@ -129,67 +138,4 @@ func (r *Resource) absoluteKeys() []string {
 		keys[i] = path.Join(r.Prefix, k)
 	}
 	return keys
-}
-
-// cleanSrc is the template's path below templates. A leading slash means
-// nothing, as in confd, which joins the two.
-func cleanSrc(src string) (string, error) {
-	if src == "" {
-		return "", fmt.Errorf("src is missing: name a file below templates")
-	}
-	clean := path.Clean(strings.TrimLeft(src, "/"))
-	if clean == "." || !filepath.IsLocal(clean) || strings.ContainsRune(clean, 0) {
-		return "", fmt.Errorf("src %q is not below templates", src)
-	}
-	return clean, nil
-}
-
-func checkDest(dest string) error {
-	const longest = 4095 // PATH_MAX less its NUL: path_resolution(7)
-	switch {
-	case dest == "":
-		return fmt.Errorf("dest is missing: name the file in the container")
-	case strings.Contains(dest, "{{"):
-		return nil // refuseLater says more
-	case !path.IsAbs(dest):
-		return fmt.Errorf("dest %q is not absolute", dest)
-	case dest == "/" || path.Clean(dest) != dest:
-		return fmt.Errorf("dest %q is not the plain path of a file: no \"..\", no doubled or trailing slash", dest)
-	case strings.ContainsRune(dest, 0) || len(dest) > longest:
-		return fmt.Errorf("dest is no possible path")
-	}
-	return nil
-}
-
-// parseMode reads a mode as confd does: with Go's prefixes, so that only a
-// leading 0 makes it octal, and with what chmod then leaves of it, which is
-// the permission bits.
-func parseMode(mode string, warn report) (*fs.FileMode, error) {
-	if mode == "" {
-		return nil, nil
-	}
-	n, err := strconv.ParseUint(mode, 0, 32)
-	if err != nil {
-		return nil, fmt.Errorf("mode %q is no number; write it as \"0644\"", mode)
-	}
-	m := fs.FileMode(n).Perm()
-	if !strings.HasPrefix(mode, "0") {
-		warn("mode", "mode %q is read as a decimal number, as confd does, and gives %#o; write \"0%s\"", mode, m, mode)
-	} else if n != uint64(m) {
-		warn("mode", "mode %q gives %#o: set-user-ID, set-group-ID and sticky are dropped, as confd does", mode, m)
-	}
-	return &m, nil
-}
-
-// parseID takes -1, which is how confd says unset, as unset too.
-func parseID(id *int64) (*uint32, error) {
-	if id == nil || *id == -1 {
-		return nil, nil
-	}
-	// The largest value means "leave as it is" to chown(2).
-	if *id < 0 || *id >= math.MaxUint32 {
-		return nil, fmt.Errorf("%d is no user or group number", *id)
-	}
-	n := uint32(*id)
-	return &n, nil
 }

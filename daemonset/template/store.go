@@ -13,9 +13,17 @@ import (
 // not there. It is mended by a put, not by time.
 var ErrNoKey = errors.New("key does not exist")
 
-// KV is a snapshot of etcd: absolute keys and their values, sorted by key.
+// KV is a snapshot of etcd: absolute keys and their values. It does not change.
 type KV interface {
-	All() iter.Seq2[string, string]
+	// Get returns the value of exactly that key.
+	Get(key string) (value string, ok bool)
+
+	// Range yields the key that prefix names and all below it, sorted. The
+	// prefix is a clean path; the keys need not be: /a//b is below /a.
+	Range(prefix string) iter.Seq2[string, string]
+
+	// Plain says whether every key is a clean path, as nearly all are.
+	Plain() bool
 }
 
 // KVPair is what get returns to a template.
@@ -31,64 +39,27 @@ func (p KVPairs) Len() int { return len(p) }
 // store is what one resource sees of a snapshot: the keys it asks for, with
 // its prefix taken off.
 type store struct {
-	pairs  KVPairs // sorted by key, each key once
+	pairs
 	prefix string
 }
 
+// pairs are keys as a template sees them, each once, and their values.
+type pairs interface {
+	find(key string) (value string, ok bool)
+
+	// below yields at least the keys below dir, a clean path, and may yield
+	// dir itself. They are sorted. Of "/" that is every key.
+	below(dir string) iter.Seq2[string, string]
+}
+
+// newStore does not walk the snapshot: a template that reads three keys of
+// fifty thousand looks up three. Where a key of etcd may not be under the name
+// that it seems to have, that cannot be.
 func newStore(kv KV, r *Resource) *store {
-	keys := r.absoluteKeys()
-	var pairs, odd KVPairs
-	for k, v := range kv.All() {
-		if !covered(k, keys) {
-			continue
-		}
-		key, clean := relative(k, r.Prefix)
-		if clean {
-			pairs = append(pairs, KVPair{key, v})
-		} else {
-			odd = append(odd, KVPair{key, v})
-		}
+	if p := newDirect(kv, r); p != nil {
+		return &store{p, r.Prefix}
 	}
-	byKey := func(a, b KVPair) int { return strings.Compare(a.Key, b.Key) }
-	if len(odd) > 0 || !slices.IsSortedFunc(pairs, byKey) {
-		// Several keys of etcd can become one: /a/b, /a//b and /a/b/. In confd
-		// chance decides; here the plain one stands, else the last.
-		slices.Reverse(pairs)
-		slices.Reverse(odd)
-		pairs = append(pairs, odd...)
-		slices.SortStableFunc(pairs, byKey)
-		pairs = slices.CompactFunc(pairs, func(a, b KVPair) bool { return a.Key == b.Key })
-	}
-	return &store{pairs: pairs, prefix: r.Prefix}
-}
-
-// covered says whether one of keys is k or above it.
-func covered(k string, keys []string) bool {
-	for _, key := range keys {
-		if rest, ok := strings.CutPrefix(k, key); ok && (rest == "" || rest[0] == '/' || key == "/") {
-			return true
-		}
-	}
-	return false
-}
-
-// relative is the key as templates see it: path.Join("/", the key without the
-// prefix). Plain keys, nearly all, are cut out of k and cost no memory.
-func relative(k, prefix string) (key string, clean bool) {
-	rest, cut := strings.CutPrefix(k, prefix)
-	if cut && strings.HasSuffix(prefix, "/") {
-		rest = k[len(prefix)-1:]
-	}
-	if strings.HasPrefix(rest, "/") && path.Clean(rest) == rest {
-		return rest, true
-	}
-	return path.Join("/", rest), false
-}
-
-func (s *store) find(key string) (int, bool) {
-	return slices.BinarySearchFunc(s.pairs, key, func(p KVPair, key string) int {
-		return strings.Compare(p.Key, key)
-	})
+	return &store{newSorted(kv, r), r.Prefix}
 }
 
 func (s *store) exists(key string) bool {
@@ -97,9 +68,8 @@ func (s *store) exists(key string) bool {
 }
 
 func (s *store) get(key string) (KVPair, error) {
-	i, ok := s.find(key)
-	if ok {
-		return s.pairs[i], nil
+	if value, ok := s.find(key); ok {
+		return KVPair{key, value}, nil
 	}
 	err := fmt.Errorf("%w: %s", ErrNoKey, key)
 	if s.prefix != "/" {
@@ -110,10 +80,13 @@ func (s *store) get(key string) (KVPair, error) {
 
 // getv takes the default for a key that is missing, not for an empty value.
 func (s *store) getv(key string, defaults ...string) (string, error) {
-	p, err := s.get(key)
-	if err != nil && len(defaults) > 0 {
+	if value, ok := s.find(key); ok {
+		return value, nil
+	}
+	if len(defaults) > 0 {
 		return defaults[0], nil
 	}
+	p, err := s.get(key)
 	return p.Value, err
 }
 
@@ -121,27 +94,33 @@ func (s *store) getv(key string, defaults ...string) (string, error) {
 // match is no error, and in an empty store a bad pattern is none either.
 func (s *store) gets(pattern string) (KVPairs, error) {
 	found := KVPairs{}
-	if len(s.pairs) == 0 {
+	if _, err := path.Match(pattern, ""); err != nil {
+		for range s.below("/") {
+			return nil, fmt.Errorf("%w: %q", err, pattern)
+		}
 		return found, nil
-	}
-	if _, err := path.Match(pattern, s.pairs[0].Key); err != nil {
-		return nil, fmt.Errorf("%w: %q", err, pattern)
 	}
 	literal := pattern
 	if i := strings.IndexAny(pattern, `*?[\`); i >= 0 {
 		literal = pattern[:i]
 	}
-	first, _ := s.find(literal)
-	for _, p := range s.pairs[first:] {
-		if !strings.HasPrefix(p.Key, literal) {
-			break
+	dir := "/"
+	if i := strings.LastIndexByte(literal, '/'); i > 0 {
+		dir = path.Clean(literal[:i])
+	}
+	for key, value := range s.below(dir) {
+		if !strings.HasPrefix(key, literal) {
+			if key > literal {
+				break
+			}
+			continue
 		}
-		ok, err := path.Match(pattern, p.Key)
+		ok, err := path.Match(pattern, key)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %q", err, pattern)
 		}
 		if ok {
-			found = append(found, p)
+			found = append(found, KVPair{key, value})
 		}
 	}
 	return found, nil
@@ -169,12 +148,12 @@ func (s *store) ls(dir string) ([]string, error) {
 		names = append(names, path.Base(dir))
 	}
 	clean := path.Clean(dir)
-	for _, p := range s.below(clean) {
-		if p.Key == dir || clean == "/" && path.Dir(p.Key) != "/" {
+	for key := range s.below(clean) {
+		if key == dir || !isBelow(key, clean) || clean == "/" && path.Dir(key) != "/" {
 			continue
 		}
 		// As written, not cleaned: of "/a//b" confd lists "a".
-		rest := strings.TrimPrefix(strings.TrimPrefix(p.Key, dir), "/")
+		rest := strings.TrimPrefix(strings.TrimPrefix(key, dir), "/")
 		names = appendNew(names, rest)
 	}
 	slices.Sort(names)
@@ -189,14 +168,21 @@ func (s *store) lsdir(dir string) ([]string, error) {
 	if clean == "/" {
 		return names, nil
 	}
-	for _, p := range s.below(clean) {
-		rest := p.Key[len(clean)+1:]
-		if strings.HasPrefix(p.Key, dir) && strings.Contains(rest, "/") {
+	for key := range s.below(clean) {
+		if !isBelow(key, clean) {
+			continue
+		}
+		rest := key[len(clean)+1:]
+		if strings.HasPrefix(key, dir) && strings.Contains(rest, "/") {
 			names = appendNew(names, rest)
 		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names), nil
+}
+
+func isBelow(key, dir string) bool {
+	return dir == "/" || len(key) > len(dir) && key[len(dir)] == '/' && strings.HasPrefix(key, dir)
 }
 
 // appendNew adds the first element of a path unless it was the last one added:
@@ -207,14 +193,4 @@ func appendNew(names []string, rest string) []string {
 		return names
 	}
 	return append(names, name)
-}
-
-// below is the part of the store whose keys lie below dir, which is clean.
-func (s *store) below(dir string) KVPairs {
-	if dir == "/" {
-		return s.pairs
-	}
-	first, _ := s.find(dir + "/")
-	end, _ := s.find(dir + "0") // "0" is the byte after "/"
-	return s.pairs[first:end]
 }

@@ -24,13 +24,14 @@ const (
 // does, sorted. Names that begin with ".." are skipped: the kubelet keeps the
 // versions of a ConfigMap under such names and links to them.
 func findResources(root *os.Root) ([]string, []Problem) {
-	w := walker{root: root}
+	w := walker{root: root, wanted: func(name string) bool { return strings.HasSuffix(name, "toml") }}
 	w.folder("conf.d", nil)
 	return w.files, w.problems
 }
 
 type walker struct {
 	root     *os.Root
+	wanted   func(name string) bool
 	files    []string
 	folders  int
 	problems []Problem
@@ -82,9 +83,9 @@ func (w *walker) entry(name string, e fs.DirEntry, parents []fs.FileInfo) {
 	switch {
 	case dir:
 		w.folder(name, parents)
-	case !strings.HasSuffix(name, "toml"):
+	case !w.wanted(name):
 	case len(w.files) == maxFiles:
-		w.fail(name, "more than %d resources; this one is not read", maxFiles)
+		w.fail(name, "more than %d files; this one is not read", maxFiles)
 	default:
 		w.files = append(w.files, name)
 	}

@@ -1,0 +1,123 @@
+package template
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+	"go.yaml.in/yaml/v2"
+)
+
+// formats are the words for output_format.
+var formats = []string{"json", "toml", "xml", "yaml", "yml"}
+
+// errFormat is wrapped by the error of a file that is not what output_format
+// says.
+var errFormat = errors.New("the rendered file does not parse")
+
+// checkFormat parses what was rendered, as output_format says.
+func (r *Resource) checkFormat(data []byte) error {
+	var line int
+	var err error
+	switch r.OutputFormat {
+	case "json":
+		line, err = checkJSON(data)
+	case "toml":
+		line, err = checkTOML(data)
+	case "xml":
+		line, err = checkXML(data)
+	case "yaml", "yml":
+		line, err = checkYAML(data)
+	}
+	if err == nil {
+		return nil
+	}
+	message := fmt.Sprintf("line %d of what it makes: ", line)
+	if line == 0 {
+		message = ""
+	}
+	return fmt.Errorf("%w as %s: %s%w", errFormat, r.OutputFormat, message, err)
+}
+
+func checkJSON(data []byte) (line int, err error) {
+	var v any
+	err = json.Unmarshal(data, &v)
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		line = lineAt(data, int(syntax.Offset))
+	}
+	return line, err
+}
+
+func checkTOML(data []byte) (line int, err error) {
+	var v any
+	err = toml.Unmarshal(data, &v)
+	var bad *toml.DecodeError
+	if errors.As(err, &bad) {
+		line, _ = bad.Position()
+		err = errors.New(strings.TrimPrefix(bad.Error(), "toml: "))
+	}
+	return line, err
+}
+
+// checkXML wants one element with all that belongs to it.
+func checkXML(data []byte) (line int, err error) {
+	d := xml.NewDecoder(bytes.NewReader(data))
+	elements, depth := 0, 0
+	for {
+		token, err := d.Token()
+		var syntax *xml.SyntaxError
+		switch {
+		case errors.Is(err, io.EOF) && elements == 0:
+			return 0, errors.New("there is no element in it")
+		case errors.Is(err, io.EOF):
+			return 0, nil
+		case errors.As(err, &syntax):
+			return syntax.Line, errors.New(syntax.Msg)
+		case err != nil:
+			line, _ := d.InputPos()
+			return line, err
+		}
+		switch token.(type) {
+		case xml.StartElement:
+			if elements++; depth == 0 && elements > 1 {
+				line, _ := d.InputPos()
+				return line, errors.New("there is more than one element outside of all others")
+			}
+			depth++
+		case xml.EndElement:
+			depth--
+		}
+	}
+}
+
+// checkYAML parses each document that is in it. Aliases that expand without end
+// are an error of the parser.
+func checkYAML(data []byte) (line int, err error) {
+	d := yaml.NewDecoder(bytes.NewReader(data))
+	for err == nil {
+		var v any
+		err = d.Decode(&v)
+	}
+	if errors.Is(err, io.EOF) {
+		return 0, nil
+	}
+	message := strings.TrimPrefix(err.Error(), "yaml: ")
+	if rest, ok := strings.CutPrefix(message, "line "); ok {
+		digits, text, _ := strings.Cut(rest, ": ")
+		if n, err := strconv.Atoi(digits); err == nil {
+			line, message = n, text
+		}
+	}
+	return line, errors.New(message)
+}
+
+func lineAt(data []byte, offset int) int {
+	return 1 + bytes.Count(data[:min(max(offset, 0), len(data))], []byte("\n"))
+}
