@@ -20,39 +20,40 @@ const (
 	afterGC   = 250 * time.Millisecond
 )
 
-const heapObjects = "/memory/classes/heap/objects:bytes"
-
-func heapSize() uint64 {
-	sample := []metrics.Sample{{Name: heapObjects}}
-	metrics.Read(sample)
-	if sample[0].Value.Kind() != metrics.KindUint64 {
-		return 0
+// heap is how much memory objects take, dead ones that were not collected yet
+// among them, and how much lived on at the last collection.
+func heap() (objects, live uint64) {
+	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(samples)
+	for i, n := range []*uint64{&objects, &live} {
+		if samples[i].Value.Kind() == metrics.KindUint64 {
+			*n = samples[i].Value.Uint64()
+		}
 	}
-	return sample[0].Value.Uint64()
+	return objects, live
 }
 
 // held is how the heap stood when a render was looked at first.
 type held struct {
 	limit uint64
 	next  time.Time // when to look again
-	base  uint64
+	base  uint64    // what lived then; 0 before
 }
 
 // look fails when the heap has grown by more than the limit and stays so after
 // a collection.
 func (h *held) look(now time.Time) error {
 	h.next = now.Add(nextLook)
-	size := heapSize()
+	objects, live := heap()
 	if h.base == 0 {
-		h.base = size
+		h.base = max(live, 1)
 	}
-	if size < h.base+h.limit {
+	if objects < h.base+h.limit {
 		return nil
 	}
 	runtime.GC()
-	size = heapSize()
 	h.next = time.Now().Add(afterGC)
-	if h.base = min(h.base, size); size < h.base+h.limit {
+	if _, live = heap(); live < h.base+h.limit {
 		return nil
 	}
 	return fmt.Errorf("%w: it holds more than %d MiB while it is rendered", ErrTooLarge, h.limit>>20)
