@@ -133,6 +133,44 @@ namespaces = ["["]
 				`conf.d/w.toml:15:1: namespaces: "[" is no pattern`,
 			},
 		},
+		"templates over the pod": {
+			files: map[string]string{"conf.d/w.toml": `[template]
+src = "t"
+dest = '/etc/{{ lable "app" }}'
+prefix = '/{{ namespace'
+keys = ['/x', '/{{ getenv "X" }}']
+[profile]
+namespaces = ["x"]
+`},
+			profile: "w",
+			want: []string{
+				"conf.d/w.toml:3:1: dest: function \"lable\" not defined here; did you mean \"label\"?; " + podHint,
+				"conf.d/w.toml:4:1: prefix: unclosed action; " + podHint,
+				"conf.d/w.toml:5:1: keys: function \"getenv\" not defined here; " + podHint,
+			},
+		},
+		"prefix over any pod": {
+			files:   map[string]string{"conf.d/w.toml": plain + "prefix = '/{{ label \"app\" }}'\n[profile]\nselect = \"app\"\n"},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:5:1: prefix takes from the pod what is read from etcd, which needs namespaces in [profile]: whose pods may say so?`},
+		},
+		"keys over any pod": {
+			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, `"/"`, `"/{{pod}}"`, 1)},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:4:1: keys takes from the pod what is read from etcd, which needs namespaces in [profile]: whose pods may say so?`},
+		},
+		"one dest for any pod": {
+			files: map[string]string{
+				"conf.d/w/a.toml": strings.Replace(plain, "/etc/t", "/etc/{{pod}}", 1), "conf.d/w/b.toml": strings.Replace(plain, "/etc/t", "/etc/{{pod}}", 1),
+			},
+			profile: "w",
+			want:    []string{`conf.d/w/b.toml:3:1: dest /etc/{{pod}} is that of conf.d/w/a.toml too`},
+		},
+		"dest below where it stands": {
+			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, "/etc/t", "{{pod}}/x", 1)},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:3:1: dest "{{pod}}/x" is not absolute`},
+		},
 		"backend of the fork": {
 			files: map[string]string{"conf.d/w.toml": plain + "[backend]\nbackend = \"vault\"\nnodes = [\"x\"]\n"},
 			want:  []string{`conf.d/w.toml:5:2: warning: [backend] is ignored: podreload reads from its own etcd alone, see --endpoints`},

@@ -1,7 +1,10 @@
 package template
 
 import (
+	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -131,6 +134,67 @@ func TestGathering(t *testing.T) {
 	}
 }
 
+// A plain confd tree of several resources becomes one profile by one more file;
+// nothing else is edited.
+func TestGatherConfdTree(t *testing.T) {
+	files := map[string]string{}
+	err := filepath.WalkDir("testdata/golden/confd", func(name string, d os.DirEntry, err error) error {
+		if rel, _ := filepath.Rel("testdata/golden/confd", name); err == nil && !d.IsDir() && !strings.HasPrefix(rel, "want") {
+			data, err := os.ReadFile(name)
+			files[rel] = string(data)
+			return err
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files["conf.d/podreload.toml"] = "[profile]\nname = \"web\"\nresources = [\"myconfig\", \"/none.toml\", \"conf.d/sub/list\"]\n"
+	c := load(t, confdir(t, files))
+	if len(c.Problems) > 0 || len(c.Profiles) != 1 {
+		t.Fatal(c.Problems, c.Profiles)
+	}
+	kv := readKeys(t, "testdata/golden/confd/keys.txt")
+	rendered, err := profile(t, c, "web").Render(kv, someFacts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, f := range rendered {
+		got[strings.TrimSuffix(f.Resource, ".toml")+f.Path] = string(f.Data)
+	}
+	want := readTree(t, "testdata/golden/confd/want", nil)
+	want["sub/list/tmp/list"] = want["sub/tmp/list"]
+	delete(want, "sub/tmp/list")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestGatheringProblems(t *testing.T) {
+	tree := map[string]string{"templates/t": "x", "conf.d/own.toml": strings.Replace(plain, "/etc/t", "/own", 1) + "[profile]\n"}
+	for _, name := range []string{"web/nginx", "web/tls", "api/nginx", "single"} {
+		tree["conf.d/"+name+".toml"] = strings.Replace(plain, "/etc/t", "/"+name, 1)
+	}
+	for resource, want := range map[string]string{
+		"web":           `resources: no conf.d/web.toml; did you mean "web/nginx", "web/tls"?`,
+		"tls":           `resources: no conf.d/tls.toml; did you mean "web/tls"?`,
+		"nginx":         `resources: no conf.d/nginx.toml; did you mean "api/nginx", "web/nginx"?`,
+		"web/ngnix":     `resources: no conf.d/web/ngnix.toml; did you mean "web/nginx"?`,
+		"singel.toml":   `resources: no conf.d/singel.toml; did you mean "single"?`,
+		"nothing":       `resources: no conf.d/nothing.toml`,
+		"":              `resources: no conf.d/.toml`,
+		"own":           `resources: conf.d/own.toml has a [profile] of its own`,
+		"/single.toml/": `resources: "/single.toml/" is the second that names conf.d/single.toml`,
+	} {
+		tree["conf.d/all.toml"] = fmt.Sprintf("[profile]\nresources = [\"single\", %q]\n", resource)
+		p := profile(t, load(t, confdir(t, tree)), "all")
+		if p.Err == nil || p.Err.Error() != "conf.d/all.toml:2:1: "+want {
+			t.Errorf("%s: %v, want %s", resource, p.Err, want)
+		}
+	}
+}
+
 func TestProcess(t *testing.T) {
 	tests := map[string]struct {
 		toml    string
@@ -165,6 +229,51 @@ func TestProcess(t *testing.T) {
 				t.Errorf("matcher (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// What confd's fork says of one resource is said of the profile: its quiet
+// period is a true one, with a ceiling, and the longest counts.
+func TestForkFields(t *testing.T) {
+	one := plain + "debounce = \"500ms\"\nmin_reload_interval = \"1m\"\ncheck_cmd_timeout = \"3s\"\nreload_cmd_timeout = \"4s\"\noutput_format = \"JSON\"\nowner = \"www-data\"\ngroup = \"adm\"\nuid = 33\n"
+	two := strings.Replace(plain, "/etc/t", "/etc/u", 1) + "debounce = \"2s\"\nmin_reload_interval = \"0s\"\n"
+	for name, tt := range map[string]struct {
+		profile       string
+		wait, longest time.Duration
+	}{
+		"debounce": {"", 2 * time.Second, 8 * time.Second},
+		"wait":     {"[profile]\nwait = \"1s\"\n", time.Second, 4 * time.Second},
+		"no wait":  {"[profile]\nwait = \"0s\"\n", 0, 0},
+	} {
+		c := load(t, confdir(t, map[string]string{"templates/t": "{}", "conf.d/w/1.toml": one + tt.profile, "conf.d/w/2.toml": two}))
+		p := profile(t, c, "w")
+		if len(c.Problems) > 0 || p.Wait != tt.wait || p.WaitMax != tt.longest || p.MinReloadInterval != time.Minute {
+			t.Errorf("%s: wait %v:%v, interval %v; %v", name, p.Wait, p.WaitMax, p.MinReloadInterval, c.Problems)
+		}
+		r := p.Resources[0]
+		if r.Debounce != 500*time.Millisecond || r.CheckTimeout != 3*time.Second || r.ReloadTimeout != 4*time.Second || r.OutputFormat != "json" {
+			t.Errorf("%+v", r)
+		}
+		// A number comes before a name.
+		files, err := p.Render(snapshot{}, someFacts)
+		if err != nil || files[0].Owner != "" || files[0].Group != "adm" || *files[0].UID != 33 || files[1].Group != "" {
+			t.Errorf("%+v, %v", files, err)
+		}
+	}
+}
+
+// A resource with keys = [] renders; in confd -watch it never does.
+func TestNoKeysRenders(t *testing.T) {
+	for _, keys := range []string{"keys = []\n", ""} {
+		c := load(t, confdir(t, map[string]string{
+			"templates/t":   `{{getv "/a" "none"}} {{ls "/"}} {{gets "/*"}} {{getenv "SET"}}`,
+			"conf.d/w.toml": strings.Replace(plain, "keys = [\"/\"]\n", keys, 1),
+		}))
+		p := profile(t, c, "w")
+		files, err := p.Render(snapshot{"/a": "x"}, someFacts)
+		if err != nil || string(files[0].Data) != "none [] [] value" || len(p.Keys()) != 0 {
+			t.Errorf("%q: %v, %v", keys, files, err)
+		}
 	}
 }
 
