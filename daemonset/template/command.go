@@ -32,9 +32,7 @@ func command(name, text string, dot map[string]string) (string, error) {
 		return "", errControls
 	}
 	b := newBudget(maxCommand)
-	t, err := texttemplate.New(name).Funcs(printers).Funcs(texttemplate.FuncMap{
-		tickFunc: b.tick, enterFunc: b.enter, leaveFunc: b.leave,
-	}).Parse(text)
+	t, err := texttemplate.New(name).Funcs(printers).Parse(text)
 	if err != nil {
 		return "", err
 	}
@@ -43,7 +41,7 @@ func command(name, text string, dot map[string]string) (string, error) {
 			return "", err
 		}
 	}
-	out, err := execute(t, maxCommand.bytes, dot)
+	out, err := b.execute(t, maxCommand.bytes, 0, dot)
 	var over overrun
 	switch {
 	case errors.As(err, &over):

@@ -33,9 +33,12 @@ func (s *session) execution(kv KV, r *Resource) *execution {
 	return e
 }
 
-// execute runs a template whose functions are bound.
-func execute(t *texttemplate.Template, limit int, dot any) ([]byte, error) {
-	out := &output{limit: limit}
+// execute runs a template whose functions are bound. About expect bytes come out.
+func (b *budget) execute(t *texttemplate.Template, limit, expect int, dot any) ([]byte, error) {
+	out := &output{limit: limit, budget: b}
+	if expect > 0 {
+		out.data = make([]byte, 0, min(expect, limit))
+	}
 	err := t.Execute(out, dot)
 	return out.data, err
 }
@@ -51,7 +54,7 @@ func (e *execution) bind(t *texttemplate.Template) (*texttemplate.Template, erro
 }
 
 func (e *execution) functions() texttemplate.FuncMap {
-	m := texttemplate.FuncMap{
+	return texttemplate.FuncMap{
 		"exists": func(key string) bool { return e.store.exists(key) },
 		"get":    func(key string) (KVPair, error) { return e.store.get(key) },
 		"getv":   func(key string, v ...string) (string, error) { return e.store.getv(key, v...) },
@@ -85,16 +88,12 @@ func (e *execution) functions() texttemplate.FuncMap {
 		"regexFind":       e.regexFind,
 		"regexReplaceAll": e.regexReplaceAll,
 	}
-	if e.store != nil {
-		m[tickFunc], m[enterFunc], m[leaveFunc] = e.tick, e.enter, e.leave
-	}
-	return m
 }
 
 // inTime calls one of the functions that walk the store, unless the time is
 // over: a template without any range can call many of them.
 func inTime[T any](e *execution, arg string, call func(string) (T, error)) (result T, err error) {
-	if _, err := e.tick(0); err != nil {
+	if err := e.tick(0); err != nil {
 		return result, err
 	}
 	return call(arg)

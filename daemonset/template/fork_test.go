@@ -123,7 +123,7 @@ func TestHeldMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := execute(tmpl, r.limits.bytes, nil); !errors.Is(err, ErrTooLarge) {
+		if _, err := e.execute(tmpl, r.limits.bytes, 0, nil); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

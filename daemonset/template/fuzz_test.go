@@ -19,6 +19,8 @@ func FuzzResource(f *testing.F) {
 	f.Add([]byte(plain + "[profile]\nselect = \"a=b\"\nwait = \"1s:2s\"\nsignals = [\"HUP\"]\nresources = [\"x\"]\n"))
 	f.Add([]byte("profile = { name = \"x\", wait = \"\", a.b = { c = [{}] } }\n[[template]]\n"))
 	f.Add([]byte(plain + "check_cmd = \"{{.src}}\"\n[profile]\nprocess = { exe = [\"a\"], signal = \"HUP\", success = \"alive\", after = \"2s\" }\nmax_draining = 2\n"))
+	f.Add([]byte(overPod))
+	f.Add([]byte(plain + "owner = \"x\"\noutput_format = \"json\"\ndebounce = \"1s\"\nreload_cmd = \"{{.dest}}\"\n[backend]\nnodes = []\n"))
 	f.Add([]byte("[template]\nmode = \"08\"\nuid = 1e3\n\"\" = 1\n'tem plate'.x = 2\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := &file{name: "conf.d/x/y.toml"}
@@ -34,9 +36,15 @@ func FuzzResource(f *testing.F) {
 				continue
 			}
 			for _, res := range p.Resources {
-				if !path.IsAbs(res.Dest) || path.Clean(res.Dest) != res.Dest || !filepath.IsLocal(res.Src) || res.Prefix[0] != '/' {
+				if !path.IsAbs(res.Dest) || path.Clean(res.Dest) != res.Dest && !res.usesPod(true) || !filepath.IsLocal(res.Src) || res.Prefix[0] != '/' {
 					t.Fatalf("resource %+v", res)
 				}
+			}
+			if _, err := p.Bind(someFacts); err != nil && !p.UsesPod() {
+				t.Fatalf("a profile without problems is not bound: %v", err)
+			}
+			if p.KeysUsePod() && p.Namespaces == nil {
+				t.Fatalf("any pod chooses the keys of %+v", p)
 			}
 			if len(p.Resources) == 0 || p.WaitMax < p.Wait || p.Check == "" || p.MaxDraining != nil && *p.MaxDraining < 1 {
 				t.Fatalf("profile %+v", p)
@@ -50,8 +58,8 @@ func FuzzResource(f *testing.F) {
 
 // Any template over any value ends, with a file or with an error.
 func FuzzRender(f *testing.F) {
-	for _, dir := range []string{"confd", "web"} {
-		names, _ := filepath.Glob("testdata/golden/" + dir + "/templates/*")
+	for _, dir := range []string{"confd", "web", "fork"} {
+		names, _ := filepath.Glob("testdata/golden/" + dir + "/templates/*.tmpl")
 		for _, name := range names {
 			text, err := os.ReadFile(name)
 			if err != nil {
@@ -63,6 +71,14 @@ func FuzzRender(f *testing.F) {
 	f.Add(`{{define "a"}}{{template "a" .}}{{end}}{{template "a" printf "%d" 1}}`, "/", "")
 	f.Add(`{{range $k, $v := json (getv "/a")}}{{$k}}{{map $k $v}}{{end}}`, "/a", `{"a":[{}]}`)
 	f.Add(`{{$x := "a"}}{{range seq 1 100}}{{$x = printf "%s%s" $x $x}}{{end}}`, "/a", "")
+	for _, text := range []string{
+		`{{include "t"}}{{include (getv "/a") 1}}`, `{{$l := list}}{{range seq 1 99}}{{$l = append $l $l}}{{end}}{{toPrettyJson $l}}`,
+		`{{fileExists "/x"}}{{lookupSRV "a" "b" "c"}}{{reverse (lookupIP "h")}}{{label "app" | repeat 9 | indent 3 | quote}}`,
+		`{{regexReplaceAll "(a|b)*?" (getv "/a") "$1"}}{{regexFind (getv "/a") "x"}}{{camelcase (getv "/a") | snakecase}}`,
+		`{{printf "%[1]*[2]s%v%#v" 9 (getv "/a") (dict "k" (list nil 1.5))}}{{pluck "k" (fromJson (getv "/a"))}}`,
+	} {
+		f.Add(text, "/a", `{"k":["x"]}`)
+	}
 	f.Fuzz(func(t *testing.T, text, key, value string) {
 		tmpl, err := parseTemplate("t", text)
 		if err != nil {
@@ -72,14 +88,40 @@ func FuzzRender(f *testing.F) {
 			return
 		}
 		p := &Profile{Name: "p", Resources: []*Resource{{
-			Src: "t", Prefix: "/", Keys: []string{"/"}, tmpl: tmpl, limits: limits{bytes: 1 << 20, time: 100 * time.Millisecond},
+			Src: "t", Prefix: "/", Keys: []string{"/"}, tmpl: tmpl, limits: limits{bytes: 1 << 20, time: 100 * time.Millisecond, memory: maxHeld},
+			library: &library{files: map[string]*templateFile{"t": {name: "t", tmpl: tmpl}}},
 		}}}
-		files, err := p.Render(snapshot{key: value, "/k": "v"}, Facts{})
+		facts := someFacts
+		facts.Inside = &fakeInside{}
+		begin := time.Now()
+		files, err := p.Render(snapshot{key: value, "/k": "v"}, facts)
+		if took := time.Since(begin); took > 20*time.Second {
+			t.Fatalf("it took %v", took)
+		}
 		if (err == nil) != (len(files) == 1) {
 			t.Fatalf("%d files, %v", len(files), err)
 		}
 		if err != nil && err.Error() == "" {
 			t.Fatal("an error without words")
+		}
+	})
+}
+
+// A command of a resource is made, or an error says why not.
+func FuzzCommand(f *testing.F) {
+	for _, text := range []string{"nginx -t -c {{.src}}", `{{printf "%s" .dest | js}}`, "{{range 99999999}}{{end}}", `{{define "a"}}{{template "a"}}{{end}}{{template "a"}}`, "{{", "}}"} {
+		f.Add(text, "/etc/t")
+	}
+	f.Fuzz(func(t *testing.T, text, dest string) {
+		r := &Resource{Dest: dest, CheckCmd: text, ReloadCmd: text}
+		for _, make := range []func() (string, error){r.CheckCommand, r.ReloadCommand} {
+			command, err := make()
+			if err != nil && err.Error() == "" || err == nil && len(command) > max(maxCommand.bytes, len(text)) {
+				t.Fatalf("%q, %v", command, err)
+			}
+			if !strings.Contains(text, "{{") && command != text {
+				t.Fatalf("plain text becomes %q", command)
+			}
 		}
 	})
 }

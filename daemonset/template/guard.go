@@ -6,6 +6,7 @@ import (
 	"slices"
 	"text/template/parse"
 	"time"
+	"unsafe"
 )
 
 // Errors of a render that went over its bounds.
@@ -24,26 +25,30 @@ const (
 	declarations = 16 // in one list of nodes, to one tick
 )
 
-// The functions that guard puts into templates. The parser does not know them,
-// so no template can name them.
-const (
-	tickFunc  = "_tick"
-	enterFunc = "_enter"
-	leaveFunc = "_leave"
-)
-
 // guard changes the body of a template so that it can be stopped, which
 // text/template has no way for: `{{range 20000000}}{{end}}` calls nothing and
-// prints nothing. Every range body begins with a tick; the template itself is
-// enclosed in enter and leave. They print nothing.
+// prints nothing. Every range body begins with a mark, and the template itself is
+// enclosed in two. A mark is an empty text: to print it costs next to nothing (a
+// call of a function would take longer than the rest of most loops), and output
+// knows it by its address.
 func guard(body *parse.ListNode) error {
 	if err := guardList(body, 0); err != nil {
 		return err
 	}
-	insert(body, 0, enterFunc, 0)
-	insert(body, len(body.Nodes), leaveFunc, 0)
+	insert(body, 0, enterMark[:0:1])
+	insert(body, len(body.Nodes), leaveMark[:0:1])
 	return nil
 }
+
+// The marks. Of tickMark the capacity is the line that it stands in; its pages
+// are never touched.
+var (
+	tickMark  [maxTemplate + 2]byte
+	enterMark [1]byte
+	leaveMark [1]byte
+)
+
+func tick(line int) []byte { return tickMark[: 0 : 1+min(max(line, 0), maxTemplate)] }
 
 func guardList(list *parse.ListNode, depth int) error {
 	if list == nil {
@@ -60,7 +65,7 @@ func guardList(list *parse.ListNode, depth int) error {
 			}
 			if declared++; declared%declarations == 0 {
 				i++
-				insert(list, i, tickFunc, action.Line)
+				insert(list, i, tick(action.Line))
 			}
 			continue
 		}
@@ -74,7 +79,7 @@ func guardList(list *parse.ListNode, depth int) error {
 			return err
 		}
 		if branch.NodeType == parse.NodeRange {
-			insert(branch.List, 0, tickFunc, branch.Line)
+			insert(branch.List, 0, tick(branch.Line))
 		}
 	}
 	return nil
@@ -93,14 +98,9 @@ func branchOf(node parse.Node) *parse.BranchNode {
 	return nil
 }
 
-// insert puts a call of one of our functions into a list.
-func insert(list *parse.ListNode, at int, function string, line int) {
-	text := fmt.Sprintf("{{%s %d}}", function, line)
-	trees, err := parse.Parse(function, text, "", "", map[string]any{function: function})
-	if err != nil {
-		panic(err) // the text is ours
-	}
-	list.Nodes = slices.Insert(list.Nodes, at, trees[function].Root.Nodes...)
+// insert puts a mark into a list.
+func insert(list *parse.ListNode, at int, mark []byte) {
+	list.Nodes = slices.Insert(list.Nodes, at, parse.Node(&parse.TextNode{NodeType: parse.NodeText, Pos: list.Pos, Text: mark}))
 }
 
 type nestedTooDeep struct{ line int }
@@ -118,29 +118,33 @@ type budget struct {
 
 // tick fails when the time is over, or when too much is held. The line is that
 // of the range it stands in.
-func (b *budget) tick(line int) (string, error) {
+func (b *budget) tick(line int) error {
 	now := time.Now()
 	if now.After(b.deadline) {
-		return "", overrun{line, ErrTooLong}
+		return overrun{line, ErrTooLong}
 	}
 	if now.After(b.held.next) {
 		if err := b.held.look(now); err != nil {
-			return "", overrun{line, err}
+			return overrun{line, err}
 		}
 	}
-	return "", nil
+	return nil
 }
 
-func (b *budget) enter(int) (string, error) {
-	if b.calls++; b.calls > maxCalls {
-		return "", overrun{0, ErrTooDeep}
+// mark is called for each mark that is printed.
+func (b *budget) mark(p []byte) error {
+	switch unsafe.SliceData(p) {
+	case &tickMark[0]:
+		return b.tick(cap(p) - 1)
+	case &enterMark[0]:
+		if b.calls++; b.calls > maxCalls {
+			return overrun{0, ErrTooDeep}
+		}
+		return b.tick(0)
+	case &leaveMark[0]:
+		b.calls--
 	}
-	return b.tick(0)
-}
-
-func (b *budget) leave(int) string {
-	b.calls--
-	return ""
+	return nil
 }
 
 // overrun is one of the errors above, with the line of the range that was
@@ -156,9 +160,13 @@ func (e overrun) Unwrap() error { return e.error }
 type output struct {
 	data  []byte
 	limit int
+	*budget
 }
 
 func (o *output) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, o.mark(p)
+	}
 	if len(o.data)+len(p) > o.limit {
 		return 0, overrun{0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, o.limit)}
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,7 +94,7 @@ func resourceOf(t testing.TB, text string) *Resource {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Resource{Name: "t.toml", Src: "t", Dest: "/t", Prefix: "/", Keys: []string{"/"}, tmpl: tmpl, limits: defaultLimits}
+	return &Resource{Name: "t.toml", Src: "t", Dest: "/t", Prefix: "/", Keys: []string{"/"}, tmpl: tmpl, limits: defaultLimits, size: new(atomic.Int64)}
 }
 
 // renderText renders a template's text as a profile of one resource.

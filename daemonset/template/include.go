@@ -50,7 +50,7 @@ func (e *execution) include(name string, data ...any) (string, error) {
 	if len(data) > 0 {
 		dot = data[0]
 	}
-	text, err := execute(t, maxString, dot)
+	text, err := e.execute(t, maxString, 0, dot)
 	if err != nil {
 		return "", includeError{f, err}
 	}

@@ -54,7 +54,7 @@ func ask[T any](e *execution, q question, call func(Inside) (T, error)) (T, erro
 	}
 	known, ok := e.answers[q]
 	if !ok {
-		if _, err := e.tick(0); err != nil {
+		if err := e.tick(0); err != nil {
 			return none, err
 		}
 		if len(e.answers) == maxQuestions {

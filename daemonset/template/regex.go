@@ -54,7 +54,7 @@ func (s *session) compile(pattern string) (*expression, error) {
 
 // expression compiles a pattern that is to run over text.
 func (e *execution) expression(pattern, text string) (*expression, error) {
-	if _, err := e.tick(0); err != nil {
+	if err := e.tick(0); err != nil {
 		return nil, err
 	}
 	re, err := e.compile(pattern)

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/podreload/podreload/daemonset"
@@ -68,5 +69,17 @@ func (s *session) render(kv KV, r *Resource) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return execute(t, r.limits.bytes, nil) // dot is nil, as in confd
+	expect := 0
+	if r.size != nil {
+		expect = int(r.size.Load())
+	}
+	data, err := e.execute(t, r.limits.bytes, expect, nil) // dot is nil, as in confd
+	if r.size != nil && err == nil {
+		r.size.Store(int64(len(data) + len(data)/16))
+	}
+	const spare = 4096
+	if cap(data) > 2*len(data)+spare {
+		data = bytes.Clone(data) // much less than the last time
+	}
+	return data, err
 }

@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	texttemplate "text/template"
 	"time"
 )
@@ -44,6 +45,7 @@ type Resource struct {
 	library *library // for include
 	pod     podTexts // what of Prefix, Keys and Dest depends on the pod
 	limits  limits
+	size    *atomic.Int64 // about what it was rendered to last; nil: not known
 }
 
 // templateTable is the [template] table of a resource.
@@ -82,7 +84,7 @@ func (t *templateTable) resource(name string, fail, warn report) *Resource {
 		Name: name, Src: t.Src, Dest: t.Dest, Prefix: rooted(t.Prefix), Keys: t.Keys,
 		Owner: t.Owner, Group: t.Group, CheckCmd: t.CheckCmd, ReloadCmd: t.ReloadCmd,
 		Mkdir: t.Mkdir, Sensitive: t.Sensitive, Remove: t.Remove,
-		limits: defaultLimits,
+		limits: defaultLimits, size: new(atomic.Int64),
 	}
 	var err error
 	if r.Src, err = cleanSrc(t.Src); err != nil {
