@@ -21,6 +21,7 @@ type execution struct {
 	budget
 
 	bound   texttemplate.FuncMap
+	weighed texttemplate.FuncMap
 	library *library
 	ready   map[string]*texttemplate.Template // what was included, bound to this execution
 	open    []string                          // the includes that are under way
@@ -29,7 +30,7 @@ type execution struct {
 
 func (s *session) execution(kv KV, r *Resource) *execution {
 	e := &execution{session: s, store: newStore(kv, r), budget: newBudget(r.limits), library: r.library}
-	e.bound = e.functions()
+	e.bound, e.weighed = e.functions(), e.heavy()
 	return e
 }
 
@@ -50,7 +51,7 @@ func (e *execution) bind(t *texttemplate.Template) (*texttemplate.Template, erro
 	if err != nil {
 		return nil, err
 	}
-	return t.Funcs(e.bound), nil
+	return t.Funcs(e.bound).Funcs(e.weighed), nil
 }
 
 func (e *execution) functions() texttemplate.FuncMap {

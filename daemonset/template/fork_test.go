@@ -113,6 +113,7 @@ func TestHeldMemory(t *testing.T) {
 	for name, text := range map[string]string{
 		"calls":     `{{define "a"}}{{$x := repeat 1000000 "x"}}{{template "a"}}{{$x}}{{end}}{{template "a"}}`,
 		"variables": strings.Repeat(`{{$x := repeat 1000000 "x"}}`, 500),
+		"arguments": `{{print ` + strings.Repeat(`(repeat 1000000 "x") `, 500) + `}}`,
 	} {
 		r := resourceOf(t, text)
 		r.limits.memory = 32 << 20

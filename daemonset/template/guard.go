@@ -22,15 +22,15 @@ const (
 	maxNesting = 100  // of control structures, within one template body
 	maxCalls   = 1000 // of templates, in a render
 
-	declarations = 16 // in one list of nodes, to one tick
+	toMark = 16 // actions in one list of nodes
 )
 
 // guard changes the body of a template so that it can be stopped, which
 // text/template has no way for: `{{range 20000000}}{{end}}` calls nothing and
-// prints nothing. Every range body begins with a mark, and the template itself is
-// enclosed in two. A mark is an empty text: to print it costs next to nothing (a
-// call of a function would take longer than the rest of most loops), and output
-// knows it by its address.
+// prints nothing. Every range body begins with a mark, one stands behind every
+// so many actions, and the template itself is enclosed in two. A mark is an empty
+// text: to print it costs next to nothing (a call of a function would take longer
+// than the rest of most loops), and output knows it by its address.
 func guard(body *parse.ListNode) error {
 	if err := guardList(body, 0); err != nil {
 		return err
@@ -54,16 +54,16 @@ func guardList(list *parse.ListNode, depth int) error {
 	if list == nil {
 		return nil
 	}
-	declared := 0
+	actions := 0
 	for i := 0; i < len(list.Nodes); i++ {
 		branch := branchOf(list.Nodes[i])
 		if branch == nil {
-			// Without any range a template can still hold much in variables.
+			// Without any range a template can still do and hold much.
 			action, ok := list.Nodes[i].(*parse.ActionNode)
-			if !ok || len(action.Pipe.Decl) == 0 {
+			if !ok {
 				continue
 			}
-			if declared++; declared%declarations == 0 {
+			if actions++; actions%toMark == 0 {
 				i++
 				insert(list, i, tick(action.Line))
 			}
