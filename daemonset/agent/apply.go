@@ -39,17 +39,17 @@ type Job struct {
 	Look bool
 }
 
-// render makes the files of the job. The profile is bound to the pod each time:
+// render makes the files of the job; its errors have their states. The profile is bound to the pod each time:
 // what it takes from there does not change, and to look is cheap.
 func (j Job) render() ([]daemonset.File, error) {
 	facts := template.FactsOf(j.Target.Container)
 	bound, err := j.Profile.Bind(facts)
 	if err != nil {
-		return nil, err
+		return nil, failed(daemonset.Invalid, err)
 	}
 	rendered, err := bound.Render(j.Snapshot, facts)
 	if err != nil {
-		return nil, err
+		return nil, failed(daemonset.Failed, err)
 	}
 	return rendered.Files, nil
 }

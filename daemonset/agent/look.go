@@ -32,7 +32,7 @@ func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference
 	}
 	files, err := job.render()
 	if err != nil {
-		return nil, failed(daemonset.Failed, err)
+		return nil, err
 	}
 	init, err := pin(job.Target.Container)
 	if err != nil {

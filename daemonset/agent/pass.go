@@ -61,7 +61,7 @@ func (a *Applier) goal(job Job, rec *state.Record) (want goal, err error) {
 		return goal{}, failed(daemonset.Waiting, fmt.Errorf("nothing to apply yet: %w", job.Away))
 	}
 	if err != nil {
-		return goal{}, failed(daemonset.Failed, err)
+		return goal{}, failed(StateOf(err), err)
 	}
 	want.digest = daemonset.Digest(want.files)
 	if want.digest != rec.Rejected {

@@ -52,7 +52,7 @@ func (a *Applier) Check(ctx context.Context, job Job) (check.Verdict, error) {
 	}
 	files, err := job.render()
 	if err != nil {
-		return check.Verdict{}, failed(daemonset.Failed, err)
+		return check.Verdict{}, err
 	}
 	c, err := enter(ctx, job)
 	if err != nil {

@@ -31,8 +31,23 @@ func (p *Profile) KeysUsePod() bool {
 	return slices.ContainsFunc(p.Resources, func(r *Resource) bool { return r.usesPod(false) })
 }
 
+// BindError says what a pod lacks, or has and may not, for a profile that takes
+// keys or paths from it. It is mended by another pod or another profile, not by
+// time: the runtime keeps a pod's labels as they were when it was created.
+type BindError struct {
+	Profile, Resource string
+	Key               string // of the resource: prefix, keys or dest
+	Err               error
+}
+
+func (e *BindError) Error() string {
+	return fmt.Sprintf("profile %s, resource %s: %s: %v", e.Profile, e.Resource, e.Key, e.Err)
+}
+
+func (e *BindError) Unwrap() error { return e.Err }
+
 // Bind writes out what the profile takes from the pod. An error is the profile's
-// own, or names the resource, its key, and what the pod lacks.
+// own, or a [BindError].
 func (p *Profile) Bind(facts Facts) (*Bound, error) {
 	if p.Err != nil {
 		return nil, p.Err
@@ -52,7 +67,7 @@ func (p *Profile) Bind(facts Facts) (*Bound, error) {
 			key, err = "dest", fmt.Errorf("%s is that of %s too, for this pod", bound.Dest, dests[bound.Dest])
 		}
 		if err != nil {
-			return nil, fmt.Errorf("profile %s, resource %s: %s: %w", p.Name, r.Name, key, err)
+			return nil, &BindError{Profile: p.Name, Resource: r.Name, Key: key, Err: err}
 		}
 		dests[bound.Dest] = r.Name
 		b.Resources = append(b.Resources, bound)
