@@ -2,7 +2,10 @@ package template
 
 import (
 	"errors"
+	"os"
+	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,6 +67,7 @@ func TestForkFunctionErrors(t *testing.T) {
 		{`{{fromJson "{a"}}`, "invalid character"},
 		{`{{fromJson ""}}`, "unexpected end"},
 		{`{{fromJson (repeat 20000 "[")}}`, "exceeded max depth"},
+		{`{{fromJson (print "[" (repeat 1100000 "1,") "1]")}}`, "more than 1048576 elements"},
 		{`{{toJson (fromJson (print (repeat 2000 "[") (repeat 2000 "]")))}}`, "nested more than"},
 		{`{{quote 1}}`, "expected string"},
 		{`{{dict "a"}}`, "invalid map call"},
@@ -147,4 +151,22 @@ func FuzzFormat(f *testing.F) {
 			t.Fatalf("%q makes %d bytes, estimated %d", format, len(got), n)
 		}
 	})
+}
+
+// What can be called stands in the README's tables.
+func TestDocumented(t *testing.T) {
+	readme, err := os.ReadFile("../../cmd/podreload/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(readme), "\n## Templates\n")
+	if !ok {
+		t.Fatal("there is no section Templates")
+	}
+	var e execution
+	for _, name := range slices.Concat(sortedKeys(pure), sortedKeys(e.functions()), crypt) {
+		if !regexp.MustCompile("`" + name + "[ `]").MatchString(section) {
+			t.Errorf("%s is not there", name)
+		}
+	}
 }

@@ -3,21 +3,32 @@ package template
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"strings"
 )
 
 func jsonObject(s string) (v map[string]any, err error) {
-	err = json.Unmarshal([]byte(s), &v)
+	err = unmarshal(s, &v)
 	return v, err
 }
 
 func jsonArray(s string) (v []any, err error) {
-	err = json.Unmarshal([]byte(s), &v)
+	err = unmarshal(s, &v)
 	return v, err
 }
 
 func fromJSON(s string) (v any, err error) {
-	err = json.Unmarshal([]byte(s), &v)
+	err = unmarshal(s, &v)
 	return v, err
+}
+
+// unmarshal refuses what would take far more memory than its text: two bytes are
+// an element. How deep it may be nested encoding/json bounds.
+func unmarshal(s string, into any) error {
+	if strings.Count(s, ",")+strings.Count(s, "[")+strings.Count(s, "{") > maxList {
+		return fmt.Errorf("more than %d elements", maxList)
+	}
+	return json.Unmarshal([]byte(s), into)
 }
 
 // toJSON escapes <, > and &, as encoding/json does unless told otherwise.

@@ -17,9 +17,25 @@ import (
 // formats are the words for output_format.
 var formats = []string{"json", "toml", "xml", "yaml", "yml"}
 
-// errFormat is wrapped by the error of a file that is not what output_format
-// says.
-var errFormat = errors.New("the rendered file does not parse")
+// formatError says that a rendered file is not what output_format says. The
+// parser's words can quote it.
+type formatError struct {
+	format string
+	line   int // of what was rendered; 0 when not known
+	err    error
+}
+
+// where is the error without the parser's words.
+func (e *formatError) where() string {
+	s := "the rendered file does not parse as " + e.format
+	if e.line > 0 {
+		s += fmt.Sprintf(": line %d of what it makes", e.line)
+	}
+	return s
+}
+
+func (e *formatError) Error() string { return e.where() + ": " + e.err.Error() }
+func (e *formatError) Unwrap() error { return e.err }
 
 // checkFormat parses what was rendered, as output_format says.
 func (r *Resource) checkFormat(data []byte) error {
@@ -38,11 +54,7 @@ func (r *Resource) checkFormat(data []byte) error {
 	if err == nil {
 		return nil
 	}
-	message := fmt.Sprintf("line %d of what it makes: ", line)
-	if line == 0 {
-		message = ""
-	}
-	return fmt.Errorf("%w as %s: %s%w", errFormat, r.OutputFormat, message, err)
+	return &formatError{r.OutputFormat, line, err}
 }
 
 func checkJSON(data []byte) (line int, err error) {

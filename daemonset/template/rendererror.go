@@ -41,6 +41,7 @@ func renderError(p *Profile, r *Resource, err error, asked Asked) *RenderError {
 	e.Line, e.Column, message = cutLocation(path.Base(src), err.Error())
 	var over overrun
 	var bad Problem
+	var format *formatError
 	switch {
 	case errors.As(err, &bad): // included, and does not even parse
 		e.Line, e.Message = bad.Line, bad.Message
@@ -54,6 +55,9 @@ func renderError(p *Profile, r *Resource, err error, asked Asked) *RenderError {
 	case errors.Is(err, ErrNoContainer):
 		e.Message = functionError(err).Error()
 		e.Hint = "render for a target, or say what the pod would"
+	case errors.As(err, &format) && r.Sensitive:
+		e.Message = format.where()
+		e.Err = nil
 	case r.Sensitive:
 		e.Message = "a function failed; what it said is not shown, since the resource is sensitive"
 		e.Err = nil
