@@ -124,13 +124,15 @@ func runtimeFinding(ctx context.Context, c *cli.Command) finding {
 	return found("containerd", v+" at "+c.String("runtime-endpoint"), err, fix)
 }
 
-// keysOf are the keys of all profiles: etcd's user need not be allowed to read
-// any others.
+// keysOf are the keys of all profiles, but for those that depend on a pod: etcd's
+// user need not be allowed to read any others.
 func keysOf(c *cli.Command) []string {
 	var keys []string
 	if config, err := template.Load(c.String("confdir")); err == nil {
 		for _, p := range config.Profiles {
-			keys = append(keys, p.Keys()...)
+			if !p.KeysUsePod() {
+				keys = append(keys, p.Keys()...)
+			}
 		}
 	}
 	if len(keys) == 0 {

@@ -29,6 +29,16 @@ namespaces = ["x"]
 			profile: "w",
 			want:    []string{`conf.d/w.toml:5:1: prefix takes from the pod what is read from etcd, which needs namespaces in [profile]: whose pods may say so?`},
 		},
+		"namespaces that say nothing": {
+			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, `"/"`, `"/{{pod}}"`, 1) + "sensitive = true\n[profile]\nnamespaces = []\n"},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:7:1: namespaces is empty; leave it out for all, or name some`},
+		},
+		"dest that no pod can have": {
+			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, "/etc/t", "/etc/../{{pod}}", 1)},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:3:1: dest "/etc/../x" is not the plain path of a file: no "..", no doubled or trailing slash (x is what the pod says)`},
+		},
 		"keys over any pod": {
 			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, `"/"`, `"/{{pod}}"`, 1)},
 			profile: "w",
@@ -44,7 +54,7 @@ namespaces = ["x"]
 		"dest below where it stands": {
 			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, "/etc/t", "{{pod}}/x", 1)},
 			profile: "w",
-			want:    []string{`conf.d/w.toml:3:1: dest "{{pod}}/x" is not absolute`},
+			want:    []string{`conf.d/w.toml:3:1: dest "x/x" is not absolute (x is what the pod says)`},
 		},
 		"backend of the fork": {
 			files: map[string]string{"conf.d/w.toml": plain + "[backend]\nbackend = \"vault\"\nnodes = [\"x\"]\n"},

@@ -58,6 +58,10 @@ func hasKey(m map[string]any, key string) bool {
 	return ok
 }
 
+func keysOfMap(m map[string]any) []string {
+	return append([]string{}, sortedKeys(m)...)
+}
+
 func valuesOf(m map[string]any) []any {
 	values := make([]any, 0, len(m))
 	for _, key := range sortedKeys(m) {

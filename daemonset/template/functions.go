@@ -62,7 +62,7 @@ var pure = texttemplate.FuncMap{
 	"dict":         newMap,
 	"list":         newList,
 	"hasKey":       hasKey,
-	"keys":         sortedKeys[any],
+	"keys":         keysOfMap,
 	"values":       valuesOf,
 	"pluck":        pluck,
 	"sha256sum":    sha256sum,

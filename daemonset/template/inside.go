@@ -45,6 +45,13 @@ type answer struct {
 	err   error
 }
 
+// askError is that the container could not be asked, which is no fault of the
+// template.
+type askError struct{ err error }
+
+func (e *askError) Error() string { return "cannot ask the container: " + e.err.Error() }
+func (e *askError) Unwrap() error { return e.err }
+
 // ask puts a question to the container unless it has been asked before.
 func ask[T any](e *execution, q question, call func(Inside) (T, error)) (T, error) {
 	var none T
@@ -67,7 +74,7 @@ func ask[T any](e *execution, q question, call func(Inside) (T, error)) (T, erro
 		e.answers[q] = known
 	}
 	if known.err != nil {
-		return none, fmt.Errorf("ask the container: %w", known.err)
+		return none, &askError{known.err}
 	}
 	return known.value.(T), nil
 }
@@ -76,8 +83,7 @@ func (e *execution) fileExists(path string) (bool, error) {
 	return ask(e, question{"fileExists", path}, func(in Inside) (bool, error) { return in.FileExists(path) })
 }
 
-// lookupIP is sorted, since name servers shuffle. A host without addresses has
-// an empty list.
+// lookupIP is sorted, since name servers shuffle.
 func (e *execution) lookupIP(host string) ([]string, error) {
 	addrs, err := ask(e, question{"lookupIP", host}, func(in Inside) ([]string, error) { return in.LookupIP(host) })
 	addrs = slices.Clone(addrs) // `reverse` works in place
@@ -86,13 +92,21 @@ func (e *execution) lookupIP(host string) ([]string, error) {
 }
 
 func (e *execution) lookupIPV4(host string) ([]string, error) {
-	addrs, err := e.lookupIP(host)
-	return slices.DeleteFunc(addrs, func(a string) bool { return !isV4(a) }), err
+	return e.lookupVersion(host, true)
 }
 
 func (e *execution) lookupIPV6(host string) ([]string, error) {
+	return e.lookupVersion(host, false)
+}
+
+func (e *execution) lookupVersion(host string, v4 bool) (found []string, err error) {
 	addrs, err := e.lookupIP(host)
-	return slices.DeleteFunc(addrs, isV4), err
+	for _, a := range addrs {
+		if isV4(a) == v4 {
+			found = append(found, a)
+		}
+	}
+	return found, err
 }
 
 // lookupIfaceIPV4 is the first such address of a network interface, or "".
@@ -118,7 +132,7 @@ func (e *execution) firstAddr(name string, fits func(string) bool) (string, erro
 func (e *execution) lookupSRV(service, proto, name string) ([]*net.SRV, error) {
 	q := question{"lookupSRV", strconv.Quote(service) + strconv.Quote(proto) + name}
 	records, err := ask(e, q, func(in Inside) ([]*net.SRV, error) { return in.LookupSRV(service, proto, name) })
-	records = slices.Clone(records)
+	records = append([]*net.SRV{}, records...)
 	text := func(r *net.SRV) string { return fmt.Sprintf("%s%d%d%d", r.Target, r.Port, r.Priority, r.Weight) }
 	slices.SortStableFunc(records, func(a, b *net.SRV) int { return cmp.Compare(text(a), text(b)) })
 	return records, err

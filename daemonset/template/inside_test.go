@@ -88,6 +88,14 @@ func TestInside(t *testing.T) {
 	}
 }
 
+// What is not there is as confd's fork has it for toJson, too.
+func TestInsideNothing(t *testing.T) {
+	got, err := renderInside(t, &fakeInside{}, `{{toJson (lookupIP "no")}} {{toJson (lookupIPV4 "no")}} {{toJson (lookupSRV "a" "b" "no")}} {{toJson (keys dict)}} {{toJson (values dict)}} {{toJson (pluck "a")}}`)
+	if err != nil || string(got.Files[0].Data) != "null null [] [] [] null" {
+		t.Errorf("%s, %v", got.Files[0].Data, err)
+	}
+}
+
 // All files of a profile see the same answers, and each costs one question.
 func TestInsideIsAskedOnce(t *testing.T) {
 	f := &fakeInside{}
@@ -113,9 +121,17 @@ func TestInsideErrors(t *testing.T) {
 			t.Errorf("%s without a container: %v", text, err)
 		}
 		f := &fakeInside{err: gone}
-		if _, err := renderInside(t, f, text); !errors.Is(err, gone) || len(f.asked) != 1 {
+		_, err := renderInside(t, f, text)
+		if !errors.Is(err, gone) || len(f.asked) != 1 || !strings.Contains(err.Error(), "cannot ask the container: it is gone (profile p, resource t.toml); it is asked again") {
 			t.Errorf("%s with one that is gone: %v", text, err)
 		}
+	}
+	// What a sensitive file asks for is not told, but that it cannot be asked is.
+	r := resourceOf(t, `{{fileExists "/hunter2"}}`)
+	r.Sensitive = true
+	_, err := (&Profile{Name: "p", Resources: []*Resource{r}}).Render(snapshot{}, Facts{Inside: &fakeInside{err: fmt.Errorf("/hunter2: %w", gone)}})
+	if !errors.Is(err, gone) || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("sensitive: %v", err)
 	}
 	f := &fakeInside{}
 	if _, err := renderInside(t, f, `{{range seq 1 300}}{{fileExists (print .)}}{{end}}`); err == nil || !strings.Contains(err.Error(), "more than 256 different questions") {

@@ -54,7 +54,8 @@ func (r *Resource) checkFormat(data []byte) error {
 	if err == nil {
 		return nil
 	}
-	return &formatError{r.OutputFormat, line, err}
+	// YAML counts other ends of lines too; editors do not.
+	return &formatError{r.OutputFormat, min(line, lineAt(data, len(data))), err}
 }
 
 func checkJSON(data []byte) (line int, err error) {

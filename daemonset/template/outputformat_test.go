@@ -57,7 +57,7 @@ func TestOutputFormat(t *testing.T) {
 
 // Anything that was rendered is judged, and in a time that goes with its size.
 func FuzzOutputFormat(f *testing.F) {
-	for _, text := range []string{`{"a":1}`, "a: [b, &c d, *c]", "a = 1", "<a><b/></a>", "- - - -"} {
+	for _, text := range []string{`{"a":1}`, "a: [b, &c d, *c]", "a = 1", "<a><b/></a>", "- - - -", "\"\r"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

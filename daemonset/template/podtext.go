@@ -123,6 +123,19 @@ func podCalls(pipe *parse.PipeNode) ([]podCall, error) {
 	return calls, nil
 }
 
+const podExample = "x"
+
+// example is the text for a pod that says "x" wherever it is asked.
+func (t podText) example() string {
+	var b strings.Builder
+	for _, part := range t {
+		if b.WriteString(part.text); len(part.calls) > 0 {
+			b.WriteString(podExample)
+		}
+	}
+	return b.String()
+}
+
 // resolve is the text for one pod.
 func (t podText) resolve(facts *Facts) (string, error) {
 	var b strings.Builder

@@ -98,6 +98,9 @@ func (t *profileTable) fill(p *Profile, fail report) {
 		}
 	}
 	p.Namespaces = t.Namespaces
+	if t.Namespaces != nil && len(t.Namespaces) == 0 {
+		fail("namespaces", "namespaces is empty; leave it out for all, or name some")
+	}
 	for _, pattern := range t.Namespaces {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
 			fail("namespaces", "namespaces: %q is no pattern", pattern)

@@ -42,6 +42,7 @@ func renderError(p *Profile, r *Resource, err error, asked Asked) *RenderError {
 	var over overrun
 	var bad Problem
 	var format *formatError
+	var ask *askError
 	switch {
 	case errors.As(err, &bad): // included, and does not even parse
 		e.Line, e.Message = bad.Line, bad.Message
@@ -55,6 +56,11 @@ func renderError(p *Profile, r *Resource, err error, asked Asked) *RenderError {
 	case errors.Is(err, ErrNoContainer):
 		e.Message = functionError(err).Error()
 		e.Hint = "render for a target, or say what the pod would"
+	case errors.As(err, &ask):
+		if e.Message = ask.Error(); r.Sensitive {
+			e.Message = "cannot ask the container" // why may have the name of what was asked for
+		}
+		e.Hint = "it is asked again"
 	case errors.As(err, &format) && r.Sensitive:
 		e.Message = format.where()
 		e.Err = nil

@@ -91,12 +91,12 @@ func (t *templateTable) resource(name string, fail, warn report) *Resource {
 		fail("src", "%v", err)
 	}
 	r.pod = t.podTexts(fail)
-	if !r.pod.dest.usesPod() {
-		if err := checkDest(t.Dest); err != nil {
-			fail("dest", "%v", err)
+	if err := checkDest(r.pod.dest.example()); err != nil && r.pod.dest != nil {
+		note := ""
+		if r.pod.dest.usesPod() {
+			note = " (" + podExample + " is what the pod says)"
 		}
-	} else if !strings.HasPrefix(t.Dest, "/") {
-		fail("dest", "dest %q is not absolute", t.Dest)
+		fail("dest", "%v%s", err, note)
 	}
 	if r.Mode, err = parseMode(t.Mode, warn); err != nil {
 		fail("mode", "%v", err)
