@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -130,6 +131,19 @@ func TestHeldMemory(t *testing.T) {
 		}
 		if _, err := e.execute(tmpl, r.limits.bytes, 0, nil); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Each match can take as long as the whole text, and there can be as many as it
+// has bytes: what is done for each match looks at the time.
+func TestRegexDeadline(t *testing.T) {
+	for _, replacement := range []string{"x", "$0"} {
+		r := resourceOf(t, `{{regexReplaceAll "a(.*z)?" (repeat 200000 "a") "`+replacement+`"}}`)
+		r.limits.time = 50 * time.Millisecond
+		_, err := (&Profile{Name: "p", Resources: []*Resource{r}}).Render(snapshot{}, Facts{})
+		if !errors.Is(err, ErrTooLong) {
+			t.Errorf("%s: %v", replacement, err)
 		}
 	}
 }

@@ -126,6 +126,24 @@ func FuzzCommand(f *testing.F) {
 	})
 }
 
+// Paths that are taken lead where they say.
+func FuzzPath(f *testing.F) {
+	for _, p := range []string{"/etc/nginx/nginx.conf", "a/../../b", "//a", "/a/.", "..", "/a\x00", ".../x", "/", ""} {
+		f.Add(p)
+	}
+	f.Fuzz(func(t *testing.T, p string) {
+		if src, err := cleanSrc(p); err == nil && (!filepath.IsLocal(src) || path.Clean(src) != src || strings.ContainsRune(src, 0)) {
+			t.Fatalf("src %q becomes %q", p, src)
+		}
+		if name, err := cleanInclude(p); err == nil && strings.HasPrefix(path.Join("templates", name), "templates/") == strings.HasPrefix(name, "../") {
+			t.Fatalf("include %q becomes %q", p, name)
+		}
+		if checkDest(p) == nil && (!path.IsAbs(p) || path.Clean(p) != p || p == "/" || strings.ContainsRune(p, 0)) {
+			t.Fatalf("dest %q is taken", p)
+		}
+	})
+}
+
 // The store against a plain reading of what confd does: a map, and paths cut
 // into their terms.
 func FuzzStore(f *testing.F) {

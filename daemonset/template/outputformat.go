@@ -59,8 +59,8 @@ func (r *Resource) checkFormat(data []byte) error {
 }
 
 func checkJSON(data []byte) (line int, err error) {
-	var v any
-	err = json.Unmarshal(data, &v)
+	var whole json.RawMessage // checked, and not built
+	err = json.Unmarshal(data, &whole)
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
 		line = lineAt(data, int(syntax.Offset))
@@ -68,7 +68,23 @@ func checkJSON(data []byte) (line int, err error) {
 	return line, err
 }
 
+// countElements fails for what would take far more memory than its text when it
+// is parsed.
+func countElements(data []byte) error {
+	n := 0
+	for _, separator := range ",:-[{\n" {
+		n += bytes.Count(data, []byte{byte(separator)})
+	}
+	if n > maxList {
+		return fmt.Errorf("it has about %d elements, and more than %d are not parsed; leave output_format out", n, maxList)
+	}
+	return nil
+}
+
 func checkTOML(data []byte) (line int, err error) {
+	if err := countElements(data); err != nil {
+		return 0, err
+	}
 	var v any
 	err = toml.Unmarshal(data, &v)
 	var bad *toml.DecodeError
@@ -113,6 +129,9 @@ func checkXML(data []byte) (line int, err error) {
 // checkYAML parses each document that is in it. Aliases that expand without end
 // are an error of the parser.
 func checkYAML(data []byte) (line int, err error) {
+	if err := countElements(data); err != nil {
+		return 0, err
+	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	for err == nil {
 		var v any

@@ -19,6 +19,7 @@ func TestOutputFormat(t *testing.T) {
 		{"yaml", "a: 1\n---\nb: : c\n", "mapping values are not allowed"},
 		{"yaml", "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: [*f,*f,*f,*f,*f,*f,*f,*f,*f]\n", "excessive aliasing"},
 		{"yaml", strings.Repeat("[", 100_000), "max depth"},
+		{"yaml", strings.Repeat("- ", 1<<20+1), "more than 1048576 are not parsed"},
 		{"toml", "a = 1\n[b]\nc = \"x\"\n", ""},
 		{"toml", "a = 1\nb =\n", "line 2 of what it makes"},
 		{"xml", "<?xml version=\"1.0\"?>\n<a b=\"c\"><d/>x &amp; y</a>\n", ""},

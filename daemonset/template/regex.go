@@ -90,12 +90,40 @@ func (e *execution) regexReplaceAll(pattern, s, replacement string) (string, err
 	}
 	// A group is at most its match long, so this is at least the result's size.
 	n, groups := len(s), strings.Count(replacement, "$")
-	re.ReplaceAllStringFunc(s, func(match string) string {
-		n += len(replacement) + groups*len(match)
-		return ""
+	replaced, err := eachMatch(re, s, func(match string) (string, error) {
+		if n += len(replacement) + groups*len(match); n > maxFormatted {
+			return "", errTooMuch
+		}
+		return replacement, e.tick(0)
 	})
-	if n > maxFormatted {
-		return "", errTooMuch
+	if err != nil {
+		return "", err
 	}
-	return bounded(re.ReplaceAllString(s, replacement))
+	if groups > 0 {
+		replaced = re.ReplaceAllString(s, replacement) // takes no longer than that did
+	}
+	return bounded(replaced)
+}
+
+// stopped leaves a walk over matches, for which package regexp has no other way.
+type stopped struct{ error }
+
+// eachMatch replaces each match, until there is an error.
+func eachMatch(re *expression, s string, replace func(match string) (string, error)) (replaced string, err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case stopped:
+			err = r.error
+		default:
+			panic(r)
+		}
+	}()
+	return re.ReplaceAllStringFunc(s, func(match string) string {
+		text, err := replace(match)
+		if err != nil {
+			panic(stopped{err})
+		}
+		return text
+	}), nil
 }
