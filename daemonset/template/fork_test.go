@@ -99,6 +99,7 @@ func TestForkFunctionErrors(t *testing.T) {
 		{`{{$l := list 1}}{{range seq 1 2000}}{{$l = append $l (repeat 10000 "x")}}{{end}}`, "more than"},
 		{`{{$m := dict "a" (repeat 1000000 "x")}}{{pluck "a" $m $m $m $m $m $m $m $m $m $m $m $m $m $m $m $m $m $m}}`, "more than"},
 		{`{{printf "%*d" 900000 1 | printf "%s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s%[1]s"}}`, "more than"},
+		{`{{$s := repeat 4000 "x"}}{{printf ""` + strings.Repeat(" $s", 5000) + `}}`, "more than"},
 		{`{{printf "%900000d" (seq 1 1000000)}}`, "more than"},
 		{`{{printf (repeat 1000000 "%[1]s") (repeat 1000000 "x")}}`, "more than"},
 		{`{{printf (repeat 1000000 "%[1]*[1]d") 900000}}`, "more than"},

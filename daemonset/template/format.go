@@ -15,6 +15,9 @@ const maxFormatted = 4 * maxString
 const widest = 1_000_000
 
 func boundedPrintf(format string, args ...any) (string, error) {
+	if modest(format, args) {
+		return fmt.Sprintf(format, args...), nil
+	}
 	n, err := formatted(format, args)
 	if err != nil {
 		return "", err
@@ -25,18 +28,39 @@ func boundedPrintf(format string, args ...any) (string, error) {
 	return bounded(fmt.Sprintf(format, args...))
 }
 
+// modest is true for nearly all that templates print: little text, and neither
+// widths nor indexes in the format. It needs no estimate.
+func modest(format string, args []any) bool {
+	const short, few, little = 256, 64, 4096
+	if len(format) > short || len(args) > few || strings.ContainsAny(format, "0123456789*[") {
+		return false
+	}
+	for _, a := range args {
+		switch a := a.(type) {
+		case int, bool:
+		case string:
+			if len(a) > little {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // formatted is at least how long format with args becomes. A short format can
 // make much: widths and precisions go up to a million, count for each element
 // of a list, may come from an argument (`*`), and an explicit index (`%[1]s`)
 // uses one argument any number of times.
 func formatted(format string, args []any) (n int, err error) {
-	if _, err := size(args...); err != nil {
-		return 0, err
-	}
-	sizes := make([]sizer, len(args))
+	sizes, sum := make([]sizer, len(args)), 0
 	for i, a := range args {
 		if err := sizes[i].add(1, a); err != nil {
 			return 0, err
+		}
+		if sum += sizes[i].bytes; sum > maxString {
+			return 0, errTooMuch
 		}
 	}
 	d := directives{format: format, args: args}
