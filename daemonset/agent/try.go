@@ -111,7 +111,7 @@ func checkCommands(job Job, c *crossing) ([]check.Command, error) {
 		if err != nil {
 			return nil, failed(daemonset.Invalid, fmt.Errorf("%s: check_cmd: %w", r.Name, err))
 		}
-		args := check.Split(line)
+		args := daemonset.SplitCommand(line)
 		if len(args) > 0 && !slices.ContainsFunc(commands, func(c check.Command) bool { return slices.Equal(c.Args, args) }) {
 			commands = append(commands, check.Command{Args: args, Resource: r.Name})
 		}

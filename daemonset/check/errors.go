@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"regexp"
 	"time"
+
+	"github.com/podreload/podreload/daemonset"
 )
 
 // The classes of failure. Any error that is not ErrRefused is no verdict: nothing
@@ -34,7 +36,7 @@ type Refusal struct {
 
 // Error is one line.
 func (r *Refusal) Error() string {
-	return fmt.Sprintf("%s: %s: %s", ErrRefused, r.Command, oneLine(stamps.ReplaceAllString(r.said(), "")))
+	return fmt.Sprintf("%s: %s: %s", ErrRefused, r.Command, daemonset.OneLine(stamps.ReplaceAllString(r.said(), "")))
 }
 
 // stamps are the times that nginx puts before what it says. Without them the same

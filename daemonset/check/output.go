@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/podreload/podreload/daemonset"
 )
 
 // maxOutput is how much is kept of what a command says, in bytes.
@@ -68,41 +66,9 @@ func (o *output) finish() string {
 	o.pipe.SetReadDeadline(time.Now().Add(outputDelay))
 	<-o.done
 	o.pipe.Close()
-	s := clean(o.kept.String())
+	s := daemonset.CleanText(o.kept.String())
 	if left := o.size - int64(o.kept.Len()); left > 0 {
 		s += fmt.Sprintf("\n… and %d bytes more", left)
 	}
 	return s
-}
-
-// sequences are what moves a terminal's cursor, colours its text, sets its title.
-var sequences = regexp.MustCompile("\x1b\\[[0-?]*[ -/]*[@-~]|\x1b[\\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b[@-_]")
-
-// clean makes text that a container wrote harmless to show.
-func clean(s string) string {
-	s = sequences.ReplaceAllString(strings.ToValidUTF8(s, "�"), "")
-	s = strings.ReplaceAll(s, "\r\n", "\n")
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n', r == '\t':
-			return r
-		case unicode.IsControl(r), unicode.Is(unicode.Cf, r): // Cf: what turns the direction of text
-			return -1
-		}
-		return r
-	}, s)
-	return strings.TrimSpace(s)
-}
-
-// oneLine is for tables and errors.
-func oneLine(s string) string { return clip(strings.Join(strings.Fields(clean(s)), " "), 1000) }
-
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n] + "…"
 }

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/nsenter"
 )
 
@@ -89,7 +90,7 @@ func (t *twin) notMade(ctx context.Context, err error, command Command) error {
 		return fmt.Errorf("make a twin: %w", t.late(ctx, err))
 	}
 	// In every version of runc these words stand in its message, if with backslashes.
-	said := strings.ReplaceAll(oneLine(t.said.finish()), `\"`, `"`)
+	said := strings.ReplaceAll(daemonset.OneLine(t.said.finish()), `\"`, `"`)
 	if i := strings.Index(said, fmt.Sprintf("exec: %q", command.Args[0])); i >= 0 {
 		return &Refusal{Command: command, Exit: 127, Output: "not run in the container: " + strings.TrimSuffix(said[i:], `"`)}
 	}

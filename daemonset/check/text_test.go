@@ -4,75 +4,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/podreload/podreload/daemonset"
 )
-
-func TestSplit(t *testing.T) {
-	sh := func(line string) []string { return []string{"/bin/sh", "-c", line} }
-	for line, want := range map[string][]string{
-		"nginx -t":                       {"nginx", "-t"},
-		"  haproxy  -c -f /etc/h.cfg\n":  {"haproxy", "-c", "-f", "/etc/h.cfg"},
-		"check --config=/etc/x.conf a#b": {"check", "--config=/etc/x.conf", "a#b"},
-		"nginx -t && true":               sh("nginx -t && true"),
-		"nginx -g 'daemon off;'":         sh("nginx -g 'daemon off;'"),
-		"A=b nginx -t":                   sh("A=b nginx -t"),
-		"exec nginx -t":                  sh("exec nginx -t"),
-		"test -f ~/x":                    sh("test -f ~/x"),
-		"nginx -t # says it":             sh("nginx -t # says it"),
-		"ls /etc/*.conf":                 sh("ls /etc/*.conf"),
-		"nginx -t\nnginx -T":             sh("nginx -t\nnginx -T"),
-		"":                               {},
-		"\t\n":                           {},
-	} {
-		if diff := cmp.Diff(want, Split(line)); diff != "" {
-			t.Errorf("Split(%q) (-want +got):\n%s", line, diff)
-		}
-	}
-}
-
-func TestClean(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain\n":                    "plain",
-		"a\x1b[31mred\x1b[0m b":      "ared b",
-		"\x1b]0;title\x07x":          "x",
-		"\x1b]8;;http://x\x1b\\link": "link",
-		"a\x00b\x07c\x7f":            "abc",
-		"one\r\ntwo\rthree":          "one\ntwothree",
-		"\u202eturned\u200b":         "turned",
-		"bad \xff utf":               "bad � utf",
-		"\u009b31mred":               "31mred",
-		"tab\tstays":                 "tab\tstays",
-	} {
-		if got := clean(in); got != want {
-			t.Errorf("clean(%q): %q, want %q", in, got, want)
-		}
-	}
-	if got := oneLine(" a\n\tb  c\n"); got != "a b c" {
-		t.Errorf("oneLine: %q", got)
-	}
-	if got := clip("äöü", 3); got != "ä…" {
-		t.Errorf("clip: %q", got)
-	}
-}
-
-func FuzzClean(f *testing.F) {
-	f.Add("\x1b[\x1b[31mmm")
-	f.Add("\x1b\x1b[0m]0;x\x07")
-	f.Fuzz(func(t *testing.T, s string) {
-		for _, r := range clean(s) {
-			if r != '\n' && r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Cf, r)) {
-				t.Errorf("clean(%q) holds %U", s, r)
-			}
-		}
-		if strings.ContainsAny(oneLine(s), "\n\t") {
-			t.Errorf("oneLine(%q) has more than one", s)
-		}
-	})
-}
 
 func TestShown(t *testing.T) {
 	plain := Trial{Files: []daemonset.File{{Path: "/etc/x.conf"}}}

@@ -1,4 +1,4 @@
-package check
+package daemonset
 
 import (
 	"slices"
@@ -14,10 +14,10 @@ var builtins = []string{
 	"!", ".", ":", "case", "cd", "eval", "exec", "export", "for", "if", "set", "source", "trap", "ulimit", "umask", "unset", "until", "while", "{",
 }
 
-// Split makes a command's arguments of check_cmd, which confd hands to a shell. One
-// without shell syntax is split into words instead: that comes to the same, and
-// works in an image without a shell too.
-func Split(line string) []string {
+// SplitCommand makes a command's arguments of check_cmd or reload_cmd, which confd
+// hands to a shell. One without shell syntax is split into words instead: that comes
+// to the same, and works in an image without a shell too.
+func SplitCommand(line string) []string {
 	words := strings.Fields(line)
 	if strings.ContainsAny(strings.TrimSpace(line), shell) || needShell(words) {
 		return []string{"/bin/sh", "-c", line}
