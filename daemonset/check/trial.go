@@ -34,7 +34,9 @@ type Command struct {
 }
 
 // String is the command as one would type it, for messages.
-func (c Command) String() string { return daemonset.ClipText(daemonset.OneLine(strings.Join(c.Args, " ")), 120) }
+func (c Command) String() string {
+	return daemonset.ClipText(daemonset.OneLine(strings.Join(c.Args, " ")), 120)
+}
 
 // Verdict is a pass.
 type Verdict struct {
