@@ -1,7 +1,8 @@
 // Package nsenter is the crossing from the node into a container. It pins a
 // process, so that it cannot be mistaken for a successor ([Pin]); reads what the
 // node's own /proc says of it ([ReadInfo]); and carries bytes into its
-// namespaces and back ([Shim.Cross]).
+// namespaces and back ([Shim.Cross]). Sockets are made in its network namespace
+// without a crossing ([Process.InNetwork]): there is no file there to be led astray by.
 //
 // The crossing itself is made by a small static binary, the shim, which is
 // sealed into a memfd once and started in the node's PID namespace, where no
@@ -12,7 +13,7 @@
 // signalled (package verify). It never reads a container's /proc. It keeps no
 // handle on a container between two crossings.
 //
-// Goroutines: a Shim owns one goroutine for each shim that it had to give up on,
+// Goroutines: InNetwork has one, and a thread with it, until it returns. A Shim owns one goroutine for each shim that it had to give up on,
 // until the kernel lets go of it; [Shim.Close] waits for them for a moment.
 // Nothing else of this package outlives the call that started it.
 package nsenter

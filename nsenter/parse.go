@@ -10,10 +10,11 @@ import (
 
 // stat is what is used of /proc/PID/stat: proc_pid_stat(5).
 type stat struct {
-	comm  string
-	state byte
-	ppid  int
-	start uint64
+	comm    string
+	state   byte
+	ppid    int
+	session int
+	start   uint64
 }
 
 // parseStat looks for the last ")", since the name before it may hold anything,
@@ -31,11 +32,15 @@ func parseStat(b []byte) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("stat: parent: %w", err)
 	}
+	session, err := strconv.Atoi(string(fields[3]))
+	if err != nil {
+		return stat{}, fmt.Errorf("stat: session: %w", err)
+	}
 	start, err := strconv.ParseUint(string(fields[19]), 10, 64)
 	if err != nil {
 		return stat{}, fmt.Errorf("stat: start time: %w", err)
 	}
-	return stat{comm: string(b[open+1 : end]), state: fields[0][0], ppid: ppid, start: start}, nil
+	return stat{comm: string(b[open+1 : end]), state: fields[0][0], ppid: ppid, session: session, start: start}, nil
 }
 
 // status is what is used of /proc/PID/status: proc_pid_status(5).

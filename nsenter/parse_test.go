@@ -12,21 +12,21 @@ import (
 
 var (
 	allow = cmp.AllowUnexported(stat{}, status{})
-	rest  = strings.Repeat(" 0", 17)
+	rest  = " 0 3" + strings.Repeat(" 0", 15)
 )
 
 func TestParseStat(t *testing.T) {
 	for in, want := range map[string]stat{
-		"7 (nginx) S 5" + rest + " 1234 0":             {"nginx", 'S', 5, 1234},
-		"7 (a) Z 1 1 (b) R 6" + rest + " 18 0":         {"a) Z 1 1 (b", 'R', 6, 18},
-		"7 (x\n) S 5" + rest + " 18446744073709551615": {"x\n", 'S', 5, 1<<64 - 1},
+		"7 (nginx) S 5" + rest + " 1234 0":             {"nginx", 'S', 5, 3, 1234},
+		"7 (a) Z 1 1 (b) R 6" + rest + " 18 0":         {"a) Z 1 1 (b", 'R', 6, 3, 18},
+		"7 (x\n) S 5" + rest + " 18446744073709551615": {"x\n", 'S', 5, 3, 1<<64 - 1},
 	} {
 		got, err := parseStat([]byte(in))
 		if diff := cmp.Diff(want, got, allow); diff != "" || err != nil {
 			t.Errorf("%q: %v, -want +got:\n%s", in, err, diff)
 		}
 	}
-	for _, in := range []string{"", "7 nginx S 5", "7 )nginx( S", "7 (nginx) S 5 0", "7 (nginx) SS 5" + rest + " 1", "7 (nginx) S x" + rest + " 1"} {
+	for _, in := range []string{"", "7 nginx S 5", "7 )nginx( S", "7 (nginx) S 5 0", "7 (nginx) SS 5" + rest + " 1", "7 (nginx) S x" + rest + " 1", "7 (nginx) S 5 0 x" + strings.Repeat(" 0", 15) + " 1"} {
 		if got, err := parseStat([]byte(in)); err == nil {
 			t.Errorf("%q: %+v", in, got)
 		}

@@ -89,6 +89,23 @@ func (p *Process) Info() (Info, error) {
 	return info, nil
 }
 
+// Signal signals the process from the node, and no successor of it. It is for what
+// podreload itself has started: a container's server is signalled from inside
+// ([Shim.Cross]). The error is ErrGone when the process has exited.
+func (p *Process) Signal(sig syscall.Signal) error {
+	err := control(p.pidfd, func(fd int) error { return unix.PidfdSendSignal(fd, sig, nil, 0) })
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		err = ErrGone
+	case errors.Is(err, unix.EPERM):
+		err = fmt.Errorf("%w: CAP_KILL is needed: %w", ErrPermission, err)
+	}
+	if err != nil {
+		return fmt.Errorf("signal process %d: %w", p.pid, err)
+	}
+	return nil
+}
+
 // Wait returns nil once the process has exited, or the context's error. It
 // waits for the event and holds no thread. One Wait at a time per Process.
 func (p *Process) Wait(ctx context.Context) error {

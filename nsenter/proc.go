@@ -18,6 +18,7 @@ const maxRead = 64 << 10
 // is not in it: that lies in the process's memory, and to read it can hang.
 type Info struct {
 	Pid, PPid int    // as the node numbers them
+	Session   int    // its session's leader, which may have ended, as the node numbers it
 	NSPid     int    // as the process's own PID namespace numbers it
 	StartTime uint64 // clock ticks since boot
 	State     byte   // R, S, D, Z, T, …: field 3 of /proc/PID/stat
@@ -64,7 +65,7 @@ func readInfo(pid int) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
-	info.PPid, info.State, info.Comm, info.StartTime = st.ppid, st.state, st.comm, st.start
+	info.PPid, info.Session, info.State, info.Comm, info.StartTime = st.ppid, st.session, st.state, st.comm, st.start
 
 	if b, err = readAt(dir, "status", maxRead); err != nil {
 		return Info{}, err
