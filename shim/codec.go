@@ -35,7 +35,7 @@ func (r Request) Encode() ([]byte, error) {
 	if n := max(len(r.UIDMap), len(r.GIDMap)); n > MaxMap {
 		return nil, fmt.Errorf("%d ranges in a map of users or groups, %d can be: %w", n, MaxMap, ErrTooLarge)
 	}
-	size := 3 + 6*4 + (len(r.UIDMap)+len(r.GIDMap))*3*4
+	size := 3 + 7*4 + (len(r.UIDMap)+len(r.GIDMap))*3*4
 	for _, f := range r.Files {
 		if len(f.Path) > MaxPath {
 			return nil, fmt.Errorf("path of %d bytes, %d can be: %w", len(f.Path), MaxPath, ErrTooLarge)
@@ -47,7 +47,7 @@ func (r Request) Encode() ([]byte, error) {
 		return nil, err
 	}
 	b = append(b, kindRequest, byte(r.Op), flags(r.Always, 1))
-	b = number(b, r.UID, r.GID, uint32(r.Signal))
+	b = number(b, r.UID, r.GID, uint32(r.Signal), r.Limit)
 	b = mapOf(mapOf(b, r.UIDMap), r.GIDMap)
 	b = number(b, uint32(len(r.Files)))
 	for _, f := range r.Files {
@@ -68,7 +68,7 @@ func DecodeRequest(b []byte) (Request, error) {
 	d := decoder{rest: b}
 	d.expect(kindRequest)
 	r := Request{Op: Op(d.byte())}
-	if r.Op < Apply || r.Op > Read {
+	if r.Op < Apply || r.Op > Fetch {
 		d.fail("no such operation")
 	}
 	r.Always = d.flags(1) != 0
@@ -76,6 +76,7 @@ func DecodeRequest(b []byte) (Request, error) {
 	if r.Signal > 64 {
 		d.fail("no such signal")
 	}
+	r.Limit = d.number()
 	r.UIDMap, r.GIDMap = d.idMap(), d.idMap()
 	for n := d.count(MaxFiles); n > 0 && d.err == nil; n-- {
 		f := File{Path: string(d.bytes(MaxPath)), Data: d.bytes(MaxSize)}

@@ -16,8 +16,10 @@ func ptr(n uint32) *uint32 { return &n }
 var requests = map[string]Request{
 	"signal only": {Op: Apply, Signal: 1, Always: true},
 	"compare":     {Op: Compare, Files: []File{{Path: "/a"}}},
+	"exists":      {Op: Exists, Files: []File{{Path: "/a"}, {Path: "b"}}},
+	"fetch":       {Op: Fetch, Limit: 1 << 20, Files: []File{{Path: "/etc/hosts"}}},
 	"all fields": {
-		Op: Apply, UID: 101, GID: 102, Signal: 64,
+		Op: Apply, UID: 101, GID: 102, Signal: 64, Limit: 1,
 		UIDMap: []IDMap{{0, 1 << 20, 1000}, {1000, 1 << 24, 64536}}, GIDMap: []IDMap{{0, 1 << 21, 65536}},
 		Files: []File{
 			{Path: "/etc/nginx/nginx.conf", Data: []byte("http {}\n"), Mode: ptr(0o640), UID: ptr(0), GID: ptr(4294967294), Mkdir: true},

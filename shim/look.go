@@ -128,7 +128,7 @@ func (w *work) same(old existing, f File, want Attributes) (bool, error) {
 	}
 }
 
-// read returns the contents, for a diff.
+// read returns the contents.
 func (w *work) read(old existing) ([]byte, error) {
 	var total uint64
 	for _, f := range w.result.Files {

@@ -8,6 +8,8 @@ const (
 	Apply   Op = 1 // write what differs, then signal
 	Compare Op = 2 // say what Apply would change, change nothing
 	Read    Op = 3 // return the contents as they are, change nothing
+	Exists  Op = 4 // say which of the paths exist, change nothing
+	Fetch   Op = 5 // return the contents of files that are never to be replaced, change nothing
 )
 
 // Limits of a request and of a result.
@@ -34,6 +36,9 @@ type Request struct {
 	// Signal is sent once all files are in place, if any has changed. 0: none.
 	Signal int
 
+	// Limit is how many bytes a file may have that Fetch returns.
+	Limit uint32
+
 	// Always sends the signal although no file has changed: a reload is owed.
 	Always bool
 }
@@ -43,7 +48,8 @@ type IDMap struct {
 	Inside, Outside, Size uint32
 }
 
-// File is one file of a request. For Read only the path counts.
+// File is one file of a request. For Read, Exists and Fetch only the path counts.
+// Those of Exists and Fetch may be links, mount points, the same one twice.
 type File struct {
 	Path   string // absolute, as the container sees it
 	Data   []byte

@@ -17,8 +17,8 @@ type Result struct {
 type FileResult struct {
 	Path    string
 	Changed bool   // it was changed or, for Compare, would be
-	Existed bool   // there was a file before
-	Data    []byte // its contents, for Read
+	Existed bool   // there was a file before; for Exists, whatever it is
+	Data    []byte // its contents, for Read and Fetch
 
 	// Before and After are what it had and, for Apply, has now. Nil: there was,
 	// or is, no file. Of a link they are those of the file that it leads to.

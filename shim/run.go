@@ -26,8 +26,15 @@ func Run(root Root, req Request, signal func(sig int) error) Result {
 		w.result.Error = failure(StepBecome, "", err)
 		return w.result
 	}
+	one := w.prepare
+	switch req.Op {
+	case Exists:
+		one = w.exists
+	case Fetch:
+		one = w.fetch
+	}
 	for _, f := range req.Files {
-		res, err := w.prepare(f)
+		res, err := one(f)
 		if err != nil {
 			return w.fail(err)
 		}
