@@ -5,13 +5,19 @@ import (
 	"strings"
 )
 
-// shell are the characters that a shell reads as other than themselves wherever
-// they stand.
-const shell = "|&;<>()$`\\\"'*?[\n"
+// Shell is what runs a command that has shell syntax.
+const Shell = "/bin/sh"
 
-// builtins are the words that only a shell can run.
+// syntax are the characters that a shell reads as other than themselves wherever
+// they stand.
+const syntax = "|&;<>()$`\\\"'*?[\n"
+
+// builtins are the words that only a shell can run, and kill, which many an image
+// has no program of.
 var builtins = []string{
-	"!", ".", ":", "case", "cd", "eval", "exec", "export", "for", "if", "set", "source", "trap", "ulimit", "umask", "unset", "until", "while", "{",
+	"!", ".", ":", "alias", "break", "case", "cd", "command", "continue", "eval", "exec", "exit", "export", "for", "getopts", "hash",
+	"if", "kill", "local", "read", "readonly", "return", "set", "shift", "source", "times", "trap", "type", "ulimit", "umask", "unset",
+	"until", "wait", "while", "{",
 }
 
 // SplitCommand makes a command's arguments of check_cmd or reload_cmd, which confd
@@ -19,8 +25,8 @@ var builtins = []string{
 // to the same, and works in an image without a shell too.
 func SplitCommand(line string) []string {
 	words := strings.Fields(line)
-	if strings.ContainsAny(strings.TrimSpace(line), shell) || needShell(words) {
-		return []string{"/bin/sh", "-c", line}
+	if strings.ContainsAny(strings.TrimSpace(line), syntax) || needShell(words) {
+		return []string{Shell, "-c", line}
 	}
 	return words
 }

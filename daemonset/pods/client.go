@@ -78,6 +78,10 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Containerd is the connection itself, for package exec, which shares it. It ends with
+// Close.
+func (c *Client) Containerd() *containerd.Client { return c.containerd }
+
 // Version is containerd's version, such as 1.6.20 or v2.4.2.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)

@@ -1,0 +1,114 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+	"time"
+
+	"github.com/podreload/podreload/nsenter"
+)
+
+// How far a tree is followed. What grows faster than it is stopped is left to the container's
+// own limits: the last round kills what is known by then.
+const (
+	maxRounds  = 64
+	maxProcess = 4096
+)
+
+// endTimeout is how long a killed process may take to end. One in a paused container (cgroup v1)
+// or a dead filesystem takes longer.
+const endTimeout = 5 * time.Second
+
+// end kills a command's process with all that descends from it or is in its session (the
+// runtime makes it the leader of one, setsid(2)), and waits until they have ended. It
+// looks on the node's /proc, and touches no process of another container.
+//
+// Each is stopped first, before its children are looked for: a process that has a signal
+// to take makes no more of them (fork(2) starts anew), and one that is stopped does not end, so
+// that they do not become somebody else's.
+func (p *process) end(ctx context.Context, leader *nsenter.Process) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	container, err := p.init.Info()
+	if errors.Is(err, nsenter.ErrGone) {
+		return nil // and all in it with it, or it would not have been the first
+	}
+	if err != nil {
+		return err
+	}
+	t := tree{container: container, leader: leader, members: map[int]*nsenter.Process{}}
+	defer t.close()
+	for range maxRounds {
+		found, err := t.grow()
+		if err != nil {
+			return fmt.Errorf("find the processes of the command: %w", err)
+		}
+		if found == 0 || len(t.members) > maxProcess {
+			break
+		}
+	}
+	return t.kill(ctx)
+}
+
+// tree is who belongs to a command: all stopped, by their pids on the node.
+type tree struct {
+	container nsenter.Info
+	leader    *nsenter.Process
+	members   map[int]*nsenter.Process
+}
+
+// grow looks for members that are not known yet and stops them.
+func (t *tree) grow() (found int, err error) {
+	pids, err := nsenter.Pids()
+	if err != nil {
+		return 0, err
+	}
+	for _, pid := range pids {
+		if t.members[pid] != nil {
+			continue
+		}
+		// Most are not; whoever has just gone is not either.
+		if info, err := nsenter.ReadInfo(pid); err != nil || !t.member(info) {
+			continue
+		}
+		m, err := nsenter.Pin(pid)
+		if err != nil {
+			continue
+		}
+		if info, err := m.Info(); err != nil || !t.member(info) || m.Signal(syscall.SIGSTOP) != nil {
+			m.Close()
+			continue
+		}
+		t.members[pid] = m
+		found++
+	}
+	return found, nil
+}
+
+func (t *tree) member(i nsenter.Info) bool {
+	mine := i.Pid == t.leader.Pid() || i.Session == t.leader.Pid() || t.members[i.PPid] != nil
+	return mine && i.StartTime >= t.leader.StartTime() && t.container.SameContainer(i)
+}
+
+// kill ends all members, each by its pidfd.
+func (t *tree) kill(ctx context.Context) error {
+	for _, m := range t.members {
+		if err := m.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, nsenter.ErrGone) {
+			return err
+		}
+	}
+	for _, m := range t.members {
+		if err := m.Wait(ctx); err != nil {
+			return fmt.Errorf("process %d was killed and has not ended; is the container paused, or its filesystem dead? %w", m.Pid(), err)
+		}
+	}
+	return nil
+}
+
+func (t *tree) close() {
+	for _, m := range t.members {
+		m.Close()
+	}
+}
