@@ -25,6 +25,7 @@ type File struct {
 
 	Mkdir     bool // make missing parent directories
 	Sensitive bool // never in a diff, a history or a log
+	Remove    bool // it goes when its resource does
 }
 
 // Digest is the identity of a set of files: equal digests mean that nothing

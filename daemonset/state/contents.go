@@ -28,6 +28,7 @@ type Saved struct {
 	GID       *uint32      `json:"gid,omitempty"`
 	Mkdir     bool         `json:"mkdir,omitempty"`
 	Sensitive bool         `json:"sensitive,omitempty"`
+	Remove    bool         `json:"remove,omitempty"`
 }
 
 // Keep stores the contents of files for a container whose lock the caller holds.
@@ -41,7 +42,7 @@ func (s *Store) Keep(id string, files []daemonset.File) ([]Saved, error) {
 	}
 	saved := make([]Saved, 0, len(files))
 	for _, f := range files {
-		v := Saved{Resource: f.Resource, Path: f.Path, Absent: f.Absent, Mode: f.Mode, UID: f.UID, GID: f.GID, Mkdir: f.Mkdir, Sensitive: f.Sensitive}
+		v := Saved{Resource: f.Resource, Path: f.Path, Absent: f.Absent, Mode: f.Mode, UID: f.UID, GID: f.GID, Mkdir: f.Mkdir, Sensitive: f.Sensitive, Remove: f.Remove}
 		if !f.Absent {
 			sum := sha256.Sum256(f.Data)
 			v.Content = hex.EncodeToString(sum[:])
@@ -87,7 +88,7 @@ func (s *Store) Recall(id string, saved []Saved) ([]daemonset.File, error) {
 	}
 	files := make([]daemonset.File, 0, len(saved))
 	for _, v := range saved {
-		f := daemonset.File{Resource: v.Resource, Path: v.Path, Absent: v.Absent, Mode: v.Mode, UID: v.UID, GID: v.GID, Mkdir: v.Mkdir, Sensitive: v.Sensitive}
+		f := daemonset.File{Resource: v.Resource, Path: v.Path, Absent: v.Absent, Mode: v.Mode, UID: v.UID, GID: v.GID, Mkdir: v.Mkdir, Sensitive: v.Sensitive, Remove: v.Remove}
 		if !v.Absent {
 			data, err := s.content(id, v.Content)
 			if err != nil {

@@ -36,6 +36,7 @@ func Load(confdir string) (*Config, error) {
 	c := &Config{Problems: problems}
 	for _, g := range group(files) {
 		profile, problems := g.profile()
+		profile.sum = g.sum(profile, library)
 		c.Profiles = append(c.Profiles, profile)
 		c.Problems = append(c.Problems, problems...)
 	}

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strings"
 )
@@ -10,7 +11,8 @@ type file struct {
 	name     string // below confdir
 	doc      document
 	keys     map[string]position
-	resource *Resource // nil without [template]
+	resource *Resource         // nil without [template]
+	sum      [sha256.Size]byte // of its text
 	problems []Problem
 	gathered bool // named in the resources of another file
 }
@@ -43,6 +45,7 @@ func loadFile(l *library, name string) *file {
 		f.problems = []Problem{{File: name, Message: reason(err)}}
 		return f
 	}
+	f.sum = sha256.Sum256(data)
 	f.parse(data)
 	if f.resource != nil && f.resource.Src != "" {
 		f.loadTemplate(l)

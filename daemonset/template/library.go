@@ -1,6 +1,7 @@
 package template
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -29,8 +30,9 @@ type library struct {
 type templateFile struct {
 	name     string // below templates
 	tmpl     *texttemplate.Template
-	err      error     // it could not be read
-	problem  *Problem  // it could not be parsed
+	err      error    // it could not be read
+	problem  *Problem // it could not be parsed
+	sum      [sha256.Size]byte
 	includes []include // by literal names
 	dynamic  bool      // one of its includes has a name that is known only when it is rendered
 }
@@ -64,6 +66,7 @@ func (l *library) load(name string) *templateFile {
 		f.err = fmt.Errorf("more than %d MiB of templates", maxTemplatesSize>>20)
 		return f
 	}
+	f.sum = sha256.Sum256(text)
 	f.parse(string(text))
 	return f
 }

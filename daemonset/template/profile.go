@@ -42,6 +42,8 @@ type Profile struct {
 
 	Resources []*Resource // in the order of their files, or as gathered
 
+	sum string // of all that it was read from
+
 	// Err says why the profile cannot be applied. The rest is then what could
 	// be read.
 	Err error

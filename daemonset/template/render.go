@@ -37,7 +37,7 @@ func (b *Bound) Render(kv KV, facts Facts) (*Rendered, error) {
 		file := daemonset.File{
 			Resource: r.Name, Path: r.Dest, Data: data,
 			Mode: r.Mode, UID: r.UID, GID: r.GID,
-			Mkdir: r.Mkdir, Sensitive: r.Sensitive,
+			Mkdir: r.Mkdir, Sensitive: r.Sensitive, Remove: r.Remove,
 		}
 		if r.UID == nil {
 			file.Owner = r.Owner

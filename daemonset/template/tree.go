@@ -33,6 +33,7 @@ type walker struct {
 	root     *os.Root
 	wanted   func(name string) bool
 	files    []string
+	names    []string // of the folders that were walked
 	folders  int
 	problems []Problem
 }
@@ -58,6 +59,7 @@ func (w *walker) folder(name string, parents []fs.FileInfo) {
 		}
 		return
 	}
+	w.names = append(w.names, name)
 	entries, err := fs.ReadDir(w.root.FS(), name)
 	if err != nil {
 		w.fail(name, "%s", reason(err))
