@@ -8,6 +8,7 @@ type Pod struct {
 	Name        string            `json:"name"`
 	Namespace   string            `json:"namespace"`
 	SandboxID   string            `json:"sandboxID"`
+	Node        string            `json:"node,omitempty"` // as the agent was told
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 }

@@ -36,6 +36,7 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 			&cli.StringFlag{Name: "key", Local: true, Sources: cli.EnvVars("ETCDCTL_KEY"), Usage: "`FILE` with the key of the client certificate"},
 			&cli.StringFlag{Name: "user", Local: true, Sources: cli.EnvVars("ETCDCTL_USER"), Usage: "etcd `USER[:PASSWORD]`; the password better by --password-file or ETCDCTL_PASSWORD"},
 			&cli.StringFlag{Name: "password-file", Local: true, Usage: "`FILE` whose first line is etcd's password; read again when etcd no longer takes it"},
+			&cli.StringFlag{Name: "node-name", Local: true, Sources: cli.EnvVars("NODE_NAME"), Usage: "this node's `NAME` for templates; default: its host name"},
 			&cli.StringFlag{Name: "confdir", Local: true, Value: "/etc/podreload", Usage: "`DIR` with conf.d and templates"},
 			&cli.StringFlag{Name: "state", Local: true, Value: "/run/podreload", Usage: "`DIR` with locks, records and the twins of checks; not on an overlay filesystem"},
 			&cli.DurationFlag{Name: "timeout", Local: true, Aliases: []string{"t"}, Value: 10 * time.Second, Validator: validTimeout,

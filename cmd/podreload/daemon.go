@@ -9,13 +9,14 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/template"
 )
 
 var daemonCommand = &cli.Command{
 	Name:  "daemon",
 	Usage: "run the node agent until it is told to stop",
 	Description: "Follows etcd and containerd, and keeps every chosen container as its profile says. Ends on SIGTERM or ^C;\n" +
-		"reloads that are owed stay noted below --state. conf.d is read at the start.",
+		"reloads that are owed stay noted below --state. Changes of conf.d and templates are followed.",
 	Flags: []cli.Flag{
 		&cli.DurationFlag{Name: "resync", Value: time.Minute,
 			Usage: "`TIME` after which files inside are compared though nothing changed, to repair drift"},
@@ -57,7 +58,7 @@ var daemonCommand = &cli.Command{
 			"version": version, "profiles": len(config.Profiles), "runtime": c.String("runtime-endpoint"), "etcd": endpoints(c),
 		}).Info("podreload runs")
 		node := &agent.Agent{
-			Containers: client, Source: etcd, Profiles: config.Profiles, Applier: applier,
+			Containers: client, Source: etcd, Config: config, Profiles: template.Dir(c.String("confdir")), Applier: applier,
 			Resync: c.Duration("resync"), Log: logrus.StandardLogger(),
 		}
 		if err := node.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {

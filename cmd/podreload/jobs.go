@@ -6,7 +6,6 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/template"
@@ -33,18 +32,15 @@ func targetJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([
 	read := snapshots{client: etcd, timeout: c.Duration("timeout")}
 	var jobs []agent.Job
 	for _, t := range targets {
-		job := agent.Job{Target: t, Look: true}
-		if p, ok := v.config.Profile(t.Profile); ok && t.State == "" {
-			job.Profile = p
-			bound, err := p.Bind(template.FactsOf(t.Container))
-			switch {
-			case p.Err != nil: // the job says so itself
-			case err != nil:
-				job.Target.State, job.Target.Reason = daemonset.Invalid, err.Error()
-			default:
-				if job.Snapshot, err = read.of(ctx, bound); err != nil {
-					return nil, err
-				}
+		profile, _ := v.config.Profile(t.Profile)
+		job, err := agent.NewJob(t, profile)
+		if err != nil {
+			return nil, err
+		}
+		job.Look = true
+		if job.Bound != nil {
+			if job.Snapshot, err = read.of(ctx, job.Bound); err != nil {
+				return nil, err
 			}
 		}
 		jobs = append(jobs, job)

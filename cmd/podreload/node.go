@@ -26,7 +26,21 @@ import (
 // only: `profiles` works without containerd, `ps` without etcd.
 
 func openPods(c *cli.Command) (*pods.Client, error) {
-	return pods.Dial(c.String("runtime-endpoint"), c.String("containerd-namespace"))
+	client, err := pods.Dial(c.String("runtime-endpoint"), c.String("containerd-namespace"))
+	if err != nil {
+		return nil, err
+	}
+	client.Node, err = nodeName(c)
+	return client, err
+}
+
+// nodeName is the node's name as templates see it. Kubernetes tells a pod by an environment
+// variable; else it is mostly the host's own.
+func nodeName(c *cli.Command) (string, error) {
+	if name := c.Root().String("node-name"); name != "" {
+		return name, nil
+	}
+	return os.Hostname()
 }
 
 func openSource(c *cli.Command) (*source.Client, error) {

@@ -15,7 +15,6 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
-	"github.com/podreload/podreload/daemonset/template"
 )
 
 var renderCommand = &cli.Command{
@@ -32,6 +31,7 @@ var renderCommand = &cli.Command{
 		&cli.StringFlag{Name: "out", Usage: "write below `DIR` instead of printing; DIR must be empty or missing"},
 		&cli.StringFlag{Name: "pod", Usage: "with --profile: for the pod `NAMESPACE/NAME`"},
 		&cli.StringFlag{Name: "container", Usage: "with --profile: for the container `NAME`"},
+		&cli.StringFlag{Name: "node", Usage: "with --profile: for the node `NAME`"},
 		&cli.StringFlag{Name: "hostname", Usage: "with --profile: for the host `NAME`"},
 		&cli.StringSliceFlag{Name: "label", Usage: "with --profile: the pod's label `KEY=VALUE`"},
 		&cli.StringSliceFlag{Name: "annotation", Usage: "with --profile: the pod's annotation `KEY=VALUE`"},
@@ -95,7 +95,7 @@ func renderJobs(ctx context.Context, c *cli.Command) ([]agent.Job, error) {
 	if !ok {
 		return nil, notFoundf("no profile %q in %s; podreload profiles lists them", profile, c.String("confdir"))
 	}
-	bound, err := p.Bind(template.FactsOf(container))
+	job, err := agent.NewJob(daemonset.Target{Container: container, Profile: profile}, p)
 	if err != nil {
 		return nil, err
 	}
@@ -104,17 +104,16 @@ func renderJobs(ctx context.Context, c *cli.Command) ([]agent.Job, error) {
 		return nil, err
 	}
 	defer etcd.Close()
-	snapshot, err := (&snapshots{client: etcd, timeout: c.Duration("timeout")}).of(ctx, bound)
-	if err != nil {
+	if job.Snapshot, err = (&snapshots{client: etcd, timeout: c.Duration("timeout")}).of(ctx, job.Bound); err != nil {
 		return nil, err
 	}
-	return []agent.Job{{Target: daemonset.Target{Container: container}, Profile: p, Snapshot: snapshot}}, nil
+	return []agent.Job{job}, nil
 }
 
 // imagined is the container that the flags describe, for a profile that is
 // rendered without one.
 func imagined(c *cli.Command) (container daemonset.Container, err error) {
-	names := []string{"pod", "container", "hostname", "label", "annotation", "env"}
+	names := []string{"pod", "container", "node", "hostname", "label", "annotation", "env"}
 	if i := slices.IndexFunc(names, c.IsSet); i >= 0 && c.String("profile") == "" {
 		return container, usagef("podreload render --%s is for --profile; a target has its own", names[i])
 	}
@@ -124,6 +123,7 @@ func imagined(c *cli.Command) (container daemonset.Container, err error) {
 			return container, usagef("--pod %q is not of the form NAMESPACE/NAME", pod)
 		}
 	}
+	container.Pod.Node = c.String("node")
 	container.Name, container.Hostname, container.Env = c.String("container"), c.String("hostname"), c.StringSlice("env")
 	for flag, into := range map[string]*map[string]string{"label": &container.Pod.Labels, "annotation": &container.Pod.Annotations} {
 		for _, pair := range c.StringSlice(flag) {

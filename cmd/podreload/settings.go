@@ -25,6 +25,7 @@ type fileSettings struct {
 	Key                 *string  `toml:"key"`
 	User                *string  `toml:"user"`
 	PasswordFile        *string  `toml:"password-file"`
+	NodeName            *string  `toml:"node-name"`
 	Confdir             *string  `toml:"confdir"`
 	State               *string  `toml:"state"`
 	Timeout             *string  `toml:"timeout"`
@@ -85,7 +86,7 @@ func (s fileSettings) values() map[string]string {
 	for name, v := range map[string]*string{
 		"runtime-endpoint": s.RuntimeEndpoint, "containerd-namespace": s.ContainerdNamespace,
 		"cacert": s.CACert, "cert": s.Cert, "key": s.Key, "user": s.User, "password-file": s.PasswordFile,
-		"confdir": s.Confdir, "state": s.State, "timeout": s.Timeout, "log-format": s.LogFormat,
+		"node-name": s.NodeName, "confdir": s.Confdir, "state": s.State, "timeout": s.Timeout, "log-format": s.LogFormat,
 	} {
 		if v != nil {
 			values[name] = *v

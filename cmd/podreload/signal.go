@@ -49,7 +49,10 @@ var signalCommand = &cli.Command{
 		var errs []error
 		for _, t := range targets {
 			p, _ := v.config.Profile(t.Profile)
-			job := agent.Job{Target: t, Profile: p}
+			job, err := agent.NewJob(t, p)
+			if err != nil {
+				return err
+			}
 			process, err := applier.Signal(ctx, job, signal, c.Bool("force"))
 			if process != nil {
 				fmt.Fprintf(c.Root().Writer, "%s %s pid %d (%d inside)\n", id(c, t.Container.ID), t.Container, process.Pid, process.NSPid)

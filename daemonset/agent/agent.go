@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,34 +24,33 @@ type Containers interface {
 	Watch(ctx context.Context, notify func(pods.Update)) error
 }
 
+// Profiles tells what conf.d says, whenever it has changed, never concurrently, until
+// ctx ends. Profiles that are as they were are the same pointers.
+type Profiles interface {
+	Watch(ctx context.Context, known *template.Config, notify func(template.Update)) error
+}
+
 // Agent keeps every chosen container of the node as its profile says.
 type Agent struct {
 	Containers Containers
 	Source     *source.Client
-	Profiles   []*template.Profile
+	Config     *template.Config // what conf.d said at the start
+	Profiles   Profiles         // what it says later
 	Applier    *Applier
 	Resync     time.Duration // how often files inside are compared though nothing changed
 	Log        logrus.FieldLogger
 
 	group   sync.WaitGroup
-	feeds   map[string]*runningFeed // by profile
-	workers map[string]*worker      // by container id
-}
-
-type runningFeed struct {
-	*feed
-	cancel context.CancelFunc
+	feeds   map[feedKey]*runningFeed
+	workers map[string]*worker // by container id
 }
 
 // Run works until ctx ends, then waits for its goroutines.
 func (a *Agent) Run(ctx context.Context) error {
-	a.feeds, a.workers = map[string]*runningFeed{}, map[string]*worker{}
-	sets := make(chan pods.Update, 1)
-	var watch errgroup.Group
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	a.feeds, a.workers = map[feedKey]*runningFeed{}, map[string]*worker{}
+	sets, configs := make(chan pods.Update, 1), make(chan template.Update, 1)
+	watch, ctx := errgroup.WithContext(ctx)
 	watch.Go(func() error {
-		defer cancel()
 		return a.Containers.Watch(ctx, func(u pods.Update) {
 			if u.Err != nil {
 				a.Log.WithError(u.Err).Warn("the containers of this node may not be all known; the known ones are kept up to date")
@@ -60,7 +60,17 @@ func (a *Agent) Run(ctx context.Context) error {
 			}
 		})
 	})
-	a.reconcile(ctx, sets)
+	watch.Go(func() error {
+		return a.Profiles.Watch(ctx, a.Config, func(u template.Update) {
+			if u.Err != nil {
+				a.Log.WithError(u.Err).Warn("conf.d is not followed; what was read of it before holds")
+			}
+			if u.Config != nil {
+				replace(configs, u)
+			}
+		})
+	})
+	a.reconcile(ctx, sets, configs)
 	for _, w := range a.workers {
 		a.end(w)
 	}
@@ -79,11 +89,12 @@ func replace[T any](c chan T, v T) {
 	c <- v
 }
 
-// reconcile makes the workers follow the containers. Choices that could not be
-// made because a server is not there yet are tried again, ever more slowly.
-func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update) {
+// reconcile makes the workers follow the containers and the profiles. Choices that could
+// not be made because a server is not there yet are tried again, ever more slowly.
+func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs <-chan template.Update) {
 	var (
 		node     pods.Update
+		listed   bool
 		swept    bool
 		again    = time.NewTimer(time.Hour)
 		failures int
@@ -96,11 +107,17 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update) {
 		case <-ctx.Done():
 			return
 		case node = <-sets:
-			failures, swept = 0, false
+			listed, failures, swept = true, 0, false
+		case u := <-configs:
+			a.reconfigure(u.Config)
+			failures = 0
 		case <-again.C:
 		}
-		targets := Choose(node.Containers, a.Profiles, Running(ctx))
-		a.follow(ctx, targets)
+		if !listed {
+			continue
+		}
+		targets := Choose(node.Containers, a.Config.Profiles, Running(ctx))
+		a.follow(ctx, targets, node.Containers)
 		a.sayUndecided(targets, said)
 		// What could not be read may run: its record is not for the broom.
 		if !swept && node.Err == nil {
@@ -114,67 +131,30 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update) {
 	}
 }
 
-// follow starts, ends and replaces workers until they are those of targets.
-func (a *Agent) follow(ctx context.Context, targets []daemonset.Target) {
-	wanted := map[string]daemonset.Target{}
-	for _, t := range targets {
-		if t.State == "" {
-			wanted[t.Container.ID] = t
+// reconfigure takes another configuration, and says what is new and what is wrong with it.
+func (a *Agent) reconfigure(config *template.Config) {
+	for _, p := range config.Problems {
+		switch {
+		case slices.Contains(a.Config.Problems, p):
+		case p.Warning:
+			a.Log.Warn(p)
+		default:
+			a.Log.Error(p)
 		}
 	}
-	for id, w := range a.workers {
-		t := wanted[id]
-		if t.Profile == w.target.Profile && t.Container.Pid == w.target.Container.Pid {
-			continue
-		}
-		a.end(w)
-	}
-	for id, t := range wanted {
-		if a.workers[id] == nil {
-			a.start(ctx, t)
+	var changed, removed []string
+	for _, p := range config.Profiles {
+		if old, ok := a.Config.Profile(p.Name); !ok || old != p {
+			changed = append(changed, p.Name)
 		}
 	}
-}
-
-func (a *Agent) start(ctx context.Context, t daemonset.Target) {
-	i := slices.IndexFunc(a.Profiles, func(p *template.Profile) bool { return p.Name == t.Profile })
-	if i < 0 {
-		return // Choose names known profiles only
+	for _, p := range a.Config.Profiles {
+		if _, ok := config.Profile(p.Name); !ok {
+			removed = append(removed, p.Name)
+		}
 	}
-	f := a.feeds[t.Profile]
-	if f == nil {
-		p := a.Profiles[i]
-		feedCtx, cancel := context.WithCancel(ctx)
-		f = &runningFeed{feed: newFeed(p, a.Source.Subscribe(p.Keys())), cancel: cancel}
-		a.feeds[t.Profile] = f
-		a.group.Go(func() { f.run(feedCtx) })
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	w := &worker{
-		target: t, feed: f.feed, applier: a.Applier, resync: a.Resync,
-		poke: make(chan struct{}, 1), cancel: cancel,
-		log: a.Log.WithFields(logrus.Fields{
-			"target": daemonset.ShortID(t.Container.ID), "container": t.Container.Name,
-			"pod": t.Container.Pod.Namespace + "/" + t.Container.Pod.Name, "profile": t.Profile,
-		}),
-	}
-	a.workers[t.Container.ID] = w
-	f.add(w)
-	a.group.Go(func() { w.run(ctx) })
-}
-
-// end stops a worker, and its feed with the last of its workers. It does not
-// wait for a worker that is stuck: the lock of its container keeps a successor
-// from applying beside it.
-func (a *Agent) end(w *worker) {
-	w.cancel()
-	delete(a.workers, w.target.Container.ID)
-	f := a.feeds[w.target.Profile]
-	if f.remove(w) {
-		f.cancel()
-		f.sub.Close()
-		delete(a.feeds, w.target.Profile)
-	}
+	a.Log.WithFields(logrus.Fields{"changed": strings.Join(changed, ","), "removed": strings.Join(removed, ",")}).Info("conf.d has changed")
+	a.Config = config
 }
 
 // sweep drops the records of containers that have gone, also those that went

@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/podreload/podreload/daemonset"
-	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
-	"github.com/podreload/podreload/daemonset/template"
 	"github.com/podreload/podreload/nsenter"
 )
 
@@ -25,33 +23,6 @@ type Applier struct {
 
 	once  sync.Once
 	turns chan struct{} // one taken for each crossing under way
-}
-
-// Job is what one apply works from.
-type Job struct {
-	Target   daemonset.Target
-	Profile  *template.Profile
-	Snapshot *source.Snapshot // nil: etcd has not been read yet, Away says why
-	Away     error            // why Snapshot may be old; nil if it is fresh
-
-	// Look compares the files inside even though nothing is known to have
-	// changed: the search for drift, and what a person expects of `apply`.
-	Look bool
-}
-
-// render makes the files of the job; its errors have their states. The profile is bound to the pod each time:
-// what it takes from there does not change, and to look is cheap.
-func (j Job) render() ([]daemonset.File, error) {
-	facts := template.FactsOf(j.Target.Container)
-	bound, err := j.Profile.Bind(facts)
-	if err != nil {
-		return nil, failed(daemonset.Invalid, err)
-	}
-	rendered, err := bound.Render(j.Snapshot, facts)
-	if err != nil {
-		return nil, failed(daemonset.Failed, err)
-	}
-	return rendered.Files, nil
 }
 
 // Outcome is what one apply came to.
@@ -71,8 +42,7 @@ type Outcome struct {
 // until a reload is proved. When it shows not to have taken, the previous files
 // come back, are signalled and proved in turn.
 func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
-	if job.Target.State != "" {
-		err := failed(job.Target.State, errors.New(job.Target.Reason))
+	if err := job.undecided(); err != nil {
 		return Outcome{Status: newStatus(job.Target)}, err
 	}
 	unlock, err := a.lock(ctx, job.Target.Container.ID)
@@ -115,7 +85,7 @@ func conclude(status *daemonset.Status, job Job, err error) {
 		status.Reason = fmt.Sprintf("the files of revision %d are in place: %v", status.Revision, job.Away)
 	default:
 		status.State, status.Reason = daemonset.Applied, ""
-		if preset, known, _ := presetOf(job.Profile); known && preset.Proves() {
+		if preset, known, _ := presetOf(job.profile()); known && preset.Proves() {
 			status.State = daemonset.Live
 		}
 		if status.Unchecked != "" {

@@ -17,7 +17,7 @@ func (a *Applier) reject(ctx context.Context, job Job, want goal, rec *state.Rec
 	if err != nil {
 		return errors.Join(cause, err)
 	}
-	if sameContents(previous.files, want.files) {
+	if sameContents(previous.files, want.all()) {
 		return cause // it was live before with the same files: nothing to go back to
 	}
 	rec.Rejected, rec.Why = want.digest, cause.Error()

@@ -36,6 +36,9 @@ func fail(s *daemonset.Status, state daemonset.State, err error) {
 		first, longest = waitFirst, waitLongest
 	}
 	s.RetryAt = time.Now().Add(backoff(s.Failures, first, longest))
+	if later, ok := errors.AsType[*laterError](err); ok {
+		s.RetryAt = later.at
+	}
 	if refusal, ok := errors.AsType[*check.Refusal](err); ok && !refusal.RetryAt.IsZero() {
 		s.RetryAt = refusal.RetryAt // one for all that were refused the same
 	}

@@ -20,7 +20,7 @@ func (a *Applier) change(ctx context.Context, job Job, c *crossing, want goal, r
 	if want.back {
 		return a.place(ctx, job, c, want, rec)
 	}
-	if err := hold(job, c); err != nil {
+	if err := hold(job, c, rec); err != nil {
 		return err
 	}
 	if err := a.try(ctx, job, c, want, rec); err != nil {
@@ -37,31 +37,6 @@ func (a *Applier) change(ctx context.Context, job Job, c *crossing, want goal, r
 		return err
 	}
 	return a.reject(ctx, job, want, rec, err)
-}
-
-// perWorker is how many generations of old workers may drain at once unless the
-// profile says otherwise: of each worker that serves as many old ones.
-const perWorker = 16
-
-// hold puts off a reload that would add to too many old workers which still
-// finish their requests. What goes back is never put off.
-func hold(job Job, c *crossing) error {
-	if c.server == nil || c.preset == nil {
-		return nil
-	}
-	serving, draining, err := c.preset.Census(c.server)
-	if err != nil {
-		return failed(serverState(err), err)
-	}
-	limit := perWorker * max(1, serving)
-	if job.Profile.MaxDraining != nil {
-		limit = *job.Profile.MaxDraining
-	}
-	if draining < limit {
-		return nil
-	}
-	return failed(daemonset.Waiting, fmt.Errorf("old workers that still finish their requests: %d; the next reload is held back until they are fewer than %d "+
-		"(max_draining in [profile]); a timeout in the server, such as nginx's worker_shutdown_timeout, bounds how long they take", draining, limit))
 }
 
 // remember sees to it that there is a way back before anything changes: what the
@@ -105,7 +80,8 @@ func attributes(a shim.Attributes) (mode *fs.FileMode, uid, gid *uint32) {
 // step until the proof the record says what is under way. The error wraps
 // ErrNotVerified where the server was signalled and did not take it.
 func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, rec *state.Record) error {
-	req := request(shim.Apply, want.files, job.Target.Container)
+	files := want.all()
+	req := request(shim.Apply, files, job.Target.Container)
 	if c.server != nil {
 		req.Signal, req.Always = int(c.signal), rec.Owed
 	}
@@ -132,7 +108,10 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 	if err != nil {
 		return err
 	}
-	rec.Digest, rec.Files = want.digest, fileStatus(want.files, result)
+	if result.Signalled {
+		rec.Told = time.Now()
+	}
+	rec.Digest, rec.Files = want.digest, fileStatus(files, result)
 	switch {
 	case c.waiting != nil:
 		return failed(daemonset.Waiting, fmt.Errorf("the files are in place, the reload waits: %w", c.waiting))
@@ -154,7 +133,7 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 func (a *Applier) begin(want goal, rec *state.Record) error {
 	rec.Owed = true
 	if !want.back {
-		files, err := a.Store.Keep(rec.ContainerID, want.files)
+		files, err := a.Store.Keep(rec.ContainerID, want.all())
 		if err != nil {
 			return failed(daemonset.Failed, err)
 		}
@@ -175,6 +154,7 @@ func finish(want goal, rec *state.Record, result shim.Result) {
 				rec.Good[i].Mode, rec.Good[i].UID, rec.Good[i].GID = attributes(*r.After)
 			}
 		}
+		rec.Good = slices.DeleteFunc(rec.Good, func(s state.Saved) bool { return s.Absent && s.Remove })
 		rec.Rejected, rec.Why = "", ""
 	}
 	rec.Owed, rec.Next = false, nil

@@ -83,7 +83,22 @@ func choosePod(pod []daemonset.Container, profiles []*template.Profile, runs Run
 		}
 		add(chooseContainer(pod, p, meta.Labels[LabelContainer], runs))
 	}
-	return onePerContainer(targets)
+	return bound(onePerContainer(targets), profiles)
+}
+
+// bound refuses profiles that have errors, and those that take something from the pod which
+// this pod does not have.
+func bound(targets []daemonset.Target, profiles []*template.Profile) []daemonset.Target {
+	for i, t := range targets {
+		if t.State != "" {
+			continue
+		}
+		p := profiles[slices.IndexFunc(profiles, func(p *template.Profile) bool { return p.Name == t.Profile })]
+		if _, err := p.Bind(template.FactsOf(t.Container)); err != nil {
+			targets[i].State, targets[i].Reason = daemonset.Invalid, err.Error()
+		}
+	}
+	return targets
 }
 
 // chooseByLabel resolves a profile that the pod itself named.

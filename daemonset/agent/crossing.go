@@ -50,12 +50,12 @@ func pin(container daemonset.Container) (*nsenter.Process, error) {
 
 // find decides who is signalled, and with what.
 func (c *crossing) find(ctx context.Context, job Job) error {
-	signal, err := reloadSignal(job.Profile, job.Target.Container.Pod)
+	signal, err := reloadSignal(job.profile(), job.Target.Container.Pod)
 	if err != nil {
 		return failed(daemonset.Invalid, err)
 	}
 	c.signal = signal
-	preset, known, err := presetOf(job.Profile)
+	preset, known, err := presetOf(job.profile())
 	if err != nil {
 		return err
 	}
@@ -187,15 +187,11 @@ func reloadSignal(p *template.Profile, pod daemonset.Pod) (syscall.Signal, error
 // supported refuses what this version, this runtime or this container cannot
 // do, before anything is touched.
 func supported(job Job) error {
-	c, p := job.Target.Container, job.Profile
+	c, p := job.Target.Container, job.profile()
 	switch {
-	case p.Err != nil:
-		return failed(daemonset.Invalid, p.Err)
 	case !hostVisible(c.Runtime):
 		return unsupported("runtime %s runs the container where the node cannot see its processes "+
 			"(Kata, gVisor); podreload enters namespaces of the node's own kernel only", c.Runtime)
-	case p.KeysUsePod():
-		return unsupported("prefix or keys of profile %s use the pod, which the agent cannot follow yet; write them out", p.Name)
 	}
 	for _, r := range p.Resources {
 		if r.ReloadCmd != "" {

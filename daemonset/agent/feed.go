@@ -6,23 +6,22 @@ import (
 	"time"
 
 	"github.com/podreload/podreload/daemonset/source"
-	"github.com/podreload/podreload/daemonset/template"
 )
 
-// feed follows the keys of one profile and wakes the profile's workers. Its
-// goroutine is [feed.run], started and ended by the Agent.
+// feed follows the keys that one profile reads for some pods, and wakes their workers.
+// Its goroutine is [feed.run], started and ended by the Agent.
 type feed struct {
-	profile *template.Profile
-	sub     *source.Subscription
+	key feedKey
+	sub *source.Subscription
 
 	mu       sync.Mutex
-	workers  map[string]*worker // by container id
-	snapshot *source.Snapshot   // the newest that has settled
-	away     error              // why it may be old
+	workers  map[*worker]bool
+	snapshot *source.Snapshot // the newest that has settled
+	away     error            // why it may be old
 }
 
-func newFeed(p *template.Profile, sub *source.Subscription) *feed {
-	f := &feed{profile: p, sub: sub, workers: map[string]*worker{}}
+func newFeed(key feedKey, sub *source.Subscription) *feed {
+	f := &feed{key: key, sub: sub, workers: map[*worker]bool{}}
 	f.snapshot, f.away = sub.Current()
 	return f
 }
@@ -38,14 +37,14 @@ func (f *feed) current() (*source.Snapshot, error) {
 func (f *feed) add(w *worker) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.workers[w.target.Container.ID] = w
+	f.workers[w] = true
 }
 
 // remove takes the worker out and says whether it was the last.
 func (f *feed) remove(w *worker) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.workers, w.target.Container.ID)
+	delete(f.workers, w)
 	return len(f.workers) == 0
 }
 
@@ -59,7 +58,7 @@ func (f *feed) run(ctx context.Context) {
 		// The first values, and etcd's coming and going, wait for nothing.
 		newest, _ := f.sub.Current()
 		shown, _ := f.current()
-		if shown != nil && newest != shown && !settle(ctx, f.sub.Changed(), f.profile.Wait, f.profile.WaitMax) {
+		if shown != nil && newest != shown && !settle(ctx, f.sub.Changed(), f.key.profile.Wait, f.key.profile.WaitMax) {
 			return
 		}
 		f.show()
@@ -71,7 +70,7 @@ func (f *feed) show() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.snapshot, f.away = f.sub.Current()
-	for _, w := range f.workers {
+	for w := range f.workers {
 		w.wake()
 	}
 }

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,8 +23,8 @@ type Difference struct {
 // Look renders the job's files and compares them with those inside. Nothing
 // changes. With content it brings what is inside out, for a diff.
 func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference, error) {
-	if job.Target.State != "" {
-		return nil, failed(job.Target.State, errors.New(job.Target.Reason))
+	if err := job.undecided(); err != nil {
+		return nil, err
 	}
 	if err := supported(job); err != nil {
 		return nil, err
@@ -61,11 +60,8 @@ func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference
 
 // Render makes the files of a job without touching its container.
 func Render(job Job) ([]daemonset.File, error) {
-	if job.Target.State != "" {
-		return nil, failed(job.Target.State, errors.New(job.Target.Reason))
-	}
-	if job.Profile.Err != nil {
-		return nil, failed(daemonset.Invalid, job.Profile.Err)
+	if err := job.undecided(); err != nil {
+		return nil, err
 	}
 	return job.render()
 }
@@ -76,11 +72,8 @@ func Render(job Job) ([]daemonset.File, error) {
 // force, since nginx catches TERM too; one that the server does not catch is
 // never sent. Zero means the signal that reloads.
 func (a *Applier) Signal(ctx context.Context, job Job, signal syscall.Signal, force bool) (*daemonset.Process, error) {
-	if job.Target.State != "" {
-		return nil, failed(job.Target.State, errors.New(job.Target.Reason))
-	}
-	if job.Profile.Err != nil {
-		return nil, failed(daemonset.Invalid, job.Profile.Err)
+	if err := job.undecided(); err != nil {
+		return nil, err
 	}
 	unlock, err := a.lock(ctx, job.Target.Container.ID)
 	if err != nil {
@@ -96,7 +89,7 @@ func (a *Applier) Signal(ctx context.Context, job Job, signal syscall.Signal, fo
 		if c.waiting != nil {
 			return nil, failed(daemonset.Waiting, c.waiting)
 		}
-		return nil, failed(daemonset.Invalid, fmt.Errorf("profile %s has neither process nor reload_signal: there is nobody to signal", job.Profile.Name))
+		return nil, failed(daemonset.Invalid, fmt.Errorf("profile %s has neither process nor reload_signal: there is nobody to signal", job.profile().Name))
 	}
 	reload := signal == 0 || signal == c.signal
 	if !reload {
@@ -127,9 +120,9 @@ func (a *Applier) Signal(ctx context.Context, job Job, signal syscall.Signal, fo
 // choose takes another signal than the one that reloads.
 func (c *crossing) choose(job Job, signal syscall.Signal, force bool) error {
 	name := verify.SignalName(signal)
-	if !force && !slices.Contains(job.Profile.Signals, name) {
+	if !force && !slices.Contains(job.profile().Signals, name) {
 		return failed(daemonset.Invalid, fmt.Errorf("profile %s does not list signal %s (signals = [%s]); --force sends it all the same",
-			job.Profile.Name, name, strings.Join(job.Profile.Signals, ", ")))
+			job.profile().Name, name, strings.Join(job.profile().Signals, ", ")))
 	}
 	info, err := c.server.Info()
 	if err != nil {

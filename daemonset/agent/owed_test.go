@@ -119,8 +119,8 @@ func (r *rig) manual(c *testenv.Container) agent.Job {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	profiles := r.profiles()
-	for _, target := range agent.Choose(containers, profiles, agent.Running(r.t.Context())) {
+	config := r.config()
+	for _, target := range agent.Choose(containers, config.Profiles, agent.Running(r.t.Context())) {
 		if target.Container.ID != c.ID {
 			continue
 		}
@@ -129,11 +129,16 @@ func (r *rig) manual(c *testenv.Container) agent.Job {
 			r.t.Fatal(err)
 		}
 		defer etcd.Close()
-		snapshot, err := etcd.Read(r.t.Context(), profiles[0].Keys())
+		profile, _ := config.Profile(target.Profile)
+		job, err := agent.NewJob(target, profile)
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		return agent.Job{Target: target, Profile: profiles[0], Snapshot: snapshot, Look: true}
+		if job.Snapshot, err = etcd.Read(r.t.Context(), job.Bound.Keys()); err != nil {
+			r.t.Fatal(err)
+		}
+		job.Look = true
+		return job
 	}
 	r.t.Fatalf("container %s is not chosen", c.Name)
 	return agent.Job{}

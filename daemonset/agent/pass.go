@@ -15,10 +15,13 @@ import (
 // goal is the set of files that a pass brings about.
 type goal struct {
 	files    []daemonset.File
-	digest   string
+	gone     []daemonset.File // of resources that there are no longer: all Absent
+	digest   string           // of files
 	revision int64
 	back     bool // they are the previous ones: what the profile wants did not take
 }
+
+func (g goal) all() []daemonset.File { return slices.Concat(g.files, g.gone) }
 
 // pass does the work of Apply on a loaded record. It answers whether nothing
 // had to be done.
@@ -37,6 +40,9 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 		return unchanged, failed(daemonset.RolledBack, fmt.Errorf("%s; the previous files are back and live", rec.Why))
 	}
 	rec.Revision = want.revision
+	if job.Snapshot != nil {
+		rec.Filled = filled(job)
+	}
 	return unchanged, nil
 }
 
@@ -45,12 +51,18 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 // was cut off was about, or what is live.
 func (a *Applier) goal(job Job, rec *state.Record) (want goal, err error) {
 	switch {
+	case job.Retire:
+		want.revision = rec.Revision
 	case job.Snapshot != nil:
+		if err := a.emptied(job, rec); err != nil {
+			return goal{}, err
+		}
 		want.revision = job.Snapshot.Revision()
 		want.files, err = job.render()
 	case rec.Next != nil:
 		want.revision = rec.Next.Revision
 		want.files, err = a.Store.Recall(rec.ContainerID, rec.Next.Files)
+		want.files = slices.DeleteFunc(want.files, goes)
 	case rec.Rejected != "":
 		return a.previous(rec)
 	case rec.Revision > 0:
@@ -64,15 +76,30 @@ func (a *Applier) goal(job Job, rec *state.Record) (want goal, err error) {
 		return goal{}, failed(StateOf(err), err)
 	}
 	want.digest = daemonset.Digest(want.files)
+	want.gone = gone(rec.Good, want.files)
 	if want.digest != rec.Rejected {
 		return want, nil
 	}
 	previous, err := a.previous(rec)
-	if err != nil || sameContents(previous.files, want.files) {
+	if err != nil || sameContents(previous.files, want.all()) {
 		return want, err
 	}
 	return previous, nil
 }
+
+// gone are the files in place that are to go with their resources, and whose
+// resources are not among the files wanted.
+func gone(good []state.Saved, files []daemonset.File) (out []daemonset.File) {
+	for _, g := range good {
+		if g.Remove && !slices.ContainsFunc(files, func(f daemonset.File) bool { return f.Path == g.Path }) {
+			out = append(out, daemonset.File{Resource: g.Resource, Path: g.Path, Absent: true, Remove: true, Sensitive: g.Sensitive})
+		}
+	}
+	return out
+}
+
+// goes tells what gone makes from the files of a profile.
+func goes(f daemonset.File) bool { return f.Absent && f.Remove }
 
 // previous is the way back.
 func (a *Applier) previous(rec *state.Record) (goal, error) {
@@ -94,7 +121,7 @@ func sameContents(a, b []daemonset.File) bool {
 
 // reach looks whether the goal is reached, and changes what is not as wanted.
 func (a *Applier) reach(ctx context.Context, job Job, want goal, rec *state.Record) (unchanged bool, err error) {
-	if want.digest == rec.Digest && !rec.Owed && !job.Look {
+	if want.digest == rec.Digest && len(want.gone) == 0 && !rec.Owed && !job.Look {
 		return true, nil
 	}
 	c, err := enter(ctx, job)
@@ -105,7 +132,7 @@ func (a *Applier) reach(ctx context.Context, job Job, want goal, rec *state.Reco
 	if c.successor(rec.Process) {
 		rec.Owed = true // another server than the one that was proved
 	}
-	if want.digest == rec.Digest && !rec.Owed {
+	if want.digest == rec.Digest && len(want.gone) == 0 && !rec.Owed {
 		inside, err := a.cross(ctx, c, request(shim.Compare, want.files, job.Target.Container))
 		if err != nil {
 			return false, err

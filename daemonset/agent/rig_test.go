@@ -107,14 +107,14 @@ func (r *rig) resource(name, template string, lines ...string) {
 	}
 }
 
-// profiles reads the confdir.
-func (r *rig) profiles() []*template.Profile {
+// config reads the confdir.
+func (r *rig) config() *template.Config {
 	r.t.Helper()
 	config, err := template.Load(r.path("etc"))
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return config.Profiles
+	return config
 }
 
 // start runs the agent until [rig.stop] or the end of the test.
@@ -131,7 +131,7 @@ func (r *rig) start() {
 	log := logrus.New()
 	log.SetOutput(r.said)
 	a := &agent.Agent{
-		Containers: containers, Source: etcd, Profiles: r.profiles(), Applier: r.applier, Resync: r.resync, Log: log,
+		Containers: containers, Source: etcd, Config: r.config(), Profiles: template.Dir(r.path("etc")), Applier: r.applier, Resync: r.resync, Log: log,
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

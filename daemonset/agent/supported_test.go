@@ -21,7 +21,6 @@ func TestSupported(t *testing.T) {
 		says      string
 	}{
 		"runc":         {runc, off, "", ""},
-		"bad profile":  {runc, &template.Profile{Check: "off", Err: errors.New("line 3")}, daemonset.Invalid, "line 3"},
 		"kata":         {daemonset.Container{Runtime: "io.containerd.kata.v2"}, off, daemonset.Unsupported, "io.containerd.kata.v2"},
 		"gvisor":       {daemonset.Container{Runtime: "io.containerd.runsc.v1"}, off, daemonset.Unsupported, "io.containerd.runsc.v1"},
 		"reload_cmd":   {runc, &template.Profile{Check: "off", Resources: []*template.Resource{{Name: "a.toml", ReloadCmd: "x"}}}, daemonset.Unsupported, "a.toml: reload_cmd"},
@@ -31,7 +30,11 @@ func TestSupported(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := supported(Job{Target: daemonset.Target{Container: tt.container}, Profile: tt.profile})
+			job, err := NewJob(daemonset.Target{Container: tt.container}, tt.profile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = supported(job)
 			switch {
 			case tt.state == "":
 				if err != nil {
@@ -41,5 +44,20 @@ func TestSupported(t *testing.T) {
 				t.Errorf("got %v, want %s with %q", err, tt.state, tt.says)
 			}
 		})
+	}
+}
+
+// TestNewJob: a profile with errors, and one that this pod is not made for, come to no job.
+func TestNewJob(t *testing.T) {
+	bad := &template.Profile{Name: "web", Err: errors.New("line 3")}
+	if _, err := NewJob(daemonset.Target{}, bad); StateOf(err) != daemonset.Invalid || !strings.Contains(err.Error(), "line 3") {
+		t.Errorf("got %v, want Invalid with the profile's own error", err)
+	}
+	job, err := NewJob(daemonset.Target{State: daemonset.Ambiguous, Reason: "which?"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := job.undecided(); StateOf(err) != daemonset.Ambiguous || err.Error() != "which?" {
+		t.Errorf("got %v, want Ambiguous with its reason", err)
 	}
 }

@@ -24,17 +24,17 @@ type Checker interface {
 // state is Refused where the check said no.
 func (a *Applier) try(ctx context.Context, job Job, c *crossing, want goal, rec *state.Record) error {
 	rec.Unchecked = ""
-	if job.Profile.Check == template.CheckOff {
+	if job.profile().Check == template.CheckOff {
 		return nil
 	}
-	trial, err := a.trial(job, c, want.files)
+	trial, err := a.trial(job, c, want.all())
 	if err == nil && len(trial.Commands) > 0 {
 		_, err = a.Checker.Check(ctx, trial)
 	}
 	switch {
 	case err == nil:
 		return nil
-	case unavailable(err) && job.Profile.Check == template.CheckIfPossible && !(c.preset != nil && c.preset.Mandatory):
+	case unavailable(err) && job.profile().Check == template.CheckIfPossible && !(c.preset != nil && c.preset.Mandatory):
 		rec.Unchecked = err.Error()
 		return nil
 	}
@@ -44,8 +44,8 @@ func (a *Applier) try(ctx context.Context, job Job, c *crossing, want goal, rec 
 // Check tries what the job would put in place, though the profile may be applied
 // unchecked, and changes nothing.
 func (a *Applier) Check(ctx context.Context, job Job) (check.Verdict, error) {
-	if job.Target.State != "" {
-		return check.Verdict{}, failed(job.Target.State, errors.New(job.Target.Reason))
+	if err := job.undecided(); err != nil {
+		return check.Verdict{}, err
 	}
 	if err := supported(job); err != nil {
 		return check.Verdict{}, err
@@ -65,7 +65,7 @@ func (a *Applier) Check(ctx context.Context, job Job) (check.Verdict, error) {
 	}
 	if len(trial.Commands) == 0 {
 		return check.Verdict{}, failed(daemonset.Invalid, fmt.Errorf("profile %s has nothing to check with: "+
-			"set process in [profile], or check_cmd in a resource", job.Profile.Name))
+			"set process in [profile], or check_cmd in a resource", job.profile().Name))
 	}
 	verdict, err := a.Checker.Check(ctx, trial)
 	if err != nil {
@@ -106,7 +106,7 @@ func (a *Applier) trial(job Job, c *crossing, files []daemonset.File) (check.Tri
 // checkCommands are those of the resources, each once, else the server's own.
 func checkCommands(job Job, c *crossing) ([]check.Command, error) {
 	var commands []check.Command
-	for _, r := range job.Profile.Resources {
+	for _, r := range job.Bound.Resources {
 		line, err := r.CheckCommand()
 		if err != nil {
 			return nil, failed(daemonset.Invalid, fmt.Errorf("%s: check_cmd: %w", r.Name, err))
@@ -126,7 +126,7 @@ func checkCommands(job Job, c *crossing) ([]check.Command, error) {
 		return []check.Command{{Args: c.preset.CheckArgs(job.Target.Container.Args)}}, nil
 	}
 	command, err := c.preset.CheckCommand(c.server)
-	if errors.Is(err, verify.ErrUnprovable) && job.Profile.Matcher != nil {
+	if errors.Is(err, verify.ErrUnprovable) && job.profile().Matcher != nil {
 		return nil, nil // a matcher has no command but a resource's
 	}
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 // started and ended by the Agent; nothing else calls Apply for the target in
 // this process.
 type worker struct {
-	target  daemonset.Target
-	feed    *feed
+	job     Job   // what it works on; each pass adds what etcd holds
+	feed    *feed // nil where it retires
 	applier *Applier
 	resync  time.Duration
 	log     logrus.FieldLogger
@@ -55,6 +55,9 @@ func (w *worker) run(ctx context.Context) {
 			w.report(status)
 			said = status
 		}
+		if w.job.Retire && status.RetryAt.IsZero() {
+			return // for the rest of the container's life
+		}
 		if look {
 			resync = time.Now().Add(jitter(w.resync))
 		}
@@ -68,8 +71,11 @@ func (w *worker) run(ctx context.Context) {
 
 // pass applies the newest snapshot and answers how the target stands.
 func (w *worker) pass(ctx context.Context, before daemonset.Status, look bool) daemonset.Status {
-	job := Job{Target: w.target, Profile: w.feed.profile, Look: look}
-	job.Snapshot, job.Away = w.feed.current()
+	job := w.job
+	job.Look = look
+	if w.feed != nil {
+		job.Snapshot, job.Away = w.feed.current()
+	}
 	outcome, err := w.applier.Apply(ctx, job)
 	if err != nil && outcome.Status.ContainerID == "" {
 		// The lock was not to be had: the record is for its holder to write.

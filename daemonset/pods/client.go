@@ -24,6 +24,8 @@ const dialTimeout = 5 * time.Second
 // Client is a connection to one containerd and one of its namespaces. It is
 // safe for concurrent use. It reconnects by itself when containerd restarts.
 type Client struct {
+	Node string // the node's name, for [daemonset.Pod]; set before the first use
+
 	containerd *containerd.Client
 	socket     string
 	namespace  string
@@ -100,7 +102,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 // An error that wraps [ErrUnreadable] and not [ErrAway] hides only the
 // containers that it names: the list beside it holds all others.
 func (c *Client) List(ctx context.Context) ([]daemonset.Container, error) {
-	inventory := newInventory(c.containerd)
+	inventory := newInventory(c.containerd, c.Node)
 	if err := inventory.relist(ctx); err != nil {
 		return nil, c.away(ctx, err)
 	}

@@ -35,6 +35,7 @@ var errNoAnswer = errors.New("its shim does not answer")
 // never change, so they are read once; what changes is which of them run.
 // It is not safe for concurrent use.
 type inventory struct {
+	node      string
 	records   containers.Store
 	tasks     tasks.TasksClient
 	sandboxes sandbox.Store
@@ -45,8 +46,9 @@ type inventory struct {
 	trouble map[string]error                // by id of a running container
 }
 
-func newInventory(client *containerd.Client) *inventory {
+func newInventory(client *containerd.Client, node string) *inventory {
 	return &inventory{
+		node:      node,
 		records:   client.ContainerService(),
 		tasks:     client.TaskService(),
 		sandboxes: client.SandboxStore(),
@@ -64,7 +66,7 @@ func (v *inventory) containers() []daemonset.Container {
 	for id, pid := range v.running {
 		if facts := v.facts[id]; facts != nil {
 			c := *facts
-			c.Pid = pid
+			c.Pid, c.Pod.Node = pid, v.node
 			list = append(list, c)
 		}
 	}

@@ -229,7 +229,7 @@ func (a *anyValue) GetValue() []byte   { return a.value }
 func testHungShim(t *testing.T, node *testenv.Node, client *Client) {
 	pod := runPod(t, node, testenv.PodConfig{Name: "p", Containers: []testenv.ContainerConfig{{Name: "c", Command: sleep}}})
 	defer remove(t, pod)
-	inventory := newInventory(client.containerd)
+	inventory := newInventory(client.containerd, "")
 	if err := inventory.relist(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,7 @@ func (noContainers) Get(context.Context, string) (containers.Container, error) {
 func testSandboxStore(t *testing.T, node *testenv.Node, client *Client) {
 	pod := runPod(t, node, testenv.PodConfig{Name: "p", Labels: map[string]string{"app": "web"}})
 	defer remove(t, pod)
-	inventory := newInventory(client.containerd)
+	inventory := newInventory(client.containerd, "")
 	inventory.records = noContainers{inventory.records}
 	version, err := client.Version(t.Context())
 	if err != nil {

@@ -51,7 +51,7 @@ type Update struct {
 // It survives restarts of containerd. The calls come one after the other from
 // Watch's own goroutine, so notify must not take long.
 func (c *Client) Watch(ctx context.Context, notify func(Update)) error {
-	w := watch{client: c, inventory: newInventory(c.containerd), notify: notify}
+	w := watch{client: c, inventory: newInventory(c.containerd, c.Node), notify: notify}
 	delay := minRetry
 	for {
 		err := w.follow(ctx)

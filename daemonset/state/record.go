@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/podreload/podreload/daemonset"
 )
@@ -31,6 +32,13 @@ type Record struct {
 	// not tried again in this container.
 	Rejected string `json:"rejected,omitempty"`
 	Why      string `json:"why,omitempty"` // what the server did with them
+
+	// Filled are the keys of the profile below which there were others when it was
+	// last applied.
+	Filled []string `json:"filled,omitempty"`
+
+	// Told is when the server was last told to reload.
+	Told time.Time `json:"told,omitzero"`
 }
 
 // Change is a set of files at one revision.

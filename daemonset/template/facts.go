@@ -21,8 +21,8 @@ type Facts struct {
 	Now      func() time.Time // for datetime; nil is time.Now
 }
 
-// FactsOf takes the facts from what the runtime says of a container; the node's
-// name and Inside are the caller's to set. Of two variables with one name the
+// FactsOf takes the facts from what the runtime says of a container; Inside is the
+// caller's to set. Of two variables with one name the
 // first counts, as in a process's own environment.
 func FactsOf(c daemonset.Container) Facts {
 	env := make(map[string]string, len(c.Env))
@@ -32,7 +32,7 @@ func FactsOf(c daemonset.Container) Facts {
 			env[name] = value
 		}
 	}
-	return Facts{Pod: c.Pod, Container: c.Name, Env: env, Hostname: c.Hostname}
+	return Facts{Pod: c.Pod, Container: c.Name, Node: c.Pod.Node, Env: env, Hostname: c.Hostname}
 }
 
 // Asked is what a render depended on besides the snapshot. The zero value: the

@@ -28,11 +28,15 @@ type Update struct {
 	Err    error   // why, or why its changes show late
 }
 
+// Dir is the path of a confdir.
+type Dir string
+
 // Watch reads the confdir whenever it has changed and calls notify with what it says then,
 // until ctx ends; it returns ctx's error. The first call comes when it differs from
 // known. Profiles that are as they were are the same pointers as before. The calls come
 // one after the other from Watch's own goroutine, so notify must not take long.
-func Watch(ctx context.Context, confdir string, known *Config, notify func(Update)) error {
+func (d Dir) Watch(ctx context.Context, known *Config, notify func(Update)) error {
+	confdir := string(d)
 	said := fmt.Sprint(error(nil))
 	for {
 		// The watches are there before it is read, and new with every round: folders come

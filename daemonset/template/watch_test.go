@@ -38,7 +38,7 @@ func startWatch(t *testing.T, files map[string]string) *watched {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
 	go func() {
-		ended <- Watch(ctx, w.dir, known, func(u Update) { w.updates <- u })
+		ended <- Dir(w.dir).Watch(ctx, known, func(u Update) { w.updates <- u })
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -162,7 +162,7 @@ func TestWatchConfigMap(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error)
-	go func() { ended <- Watch(ctx, dir, known, func(u Update) { w.updates <- u }) }()
+	go func() { ended <- Dir(dir).Watch(ctx, known, func(u Update) { w.updates <- u }) }()
 	defer func() { cancel(); <-ended }()
 
 	version("2", `{{"two"}}`)

@@ -1,0 +1,135 @@
+package agent
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/template"
+)
+
+// feedKey names a feed: pods with the same keys in the same profile share one. A profile
+// that was read anew is another.
+type feedKey struct {
+	profile *template.Profile
+	bound   string
+}
+
+type runningFeed struct {
+	*feed
+	cancel context.CancelFunc
+}
+
+// follow starts, ends and replaces workers until they are those of targets.
+func (a *Agent) follow(ctx context.Context, targets []daemonset.Target, containers []daemonset.Container) {
+	wanted := map[string]daemonset.Target{}
+	for _, t := range targets {
+		if t.State == "" {
+			wanted[t.Container.ID] = t
+		}
+	}
+	var ended []*worker
+	for id, w := range a.workers {
+		t, ok := wanted[id]
+		runs := slices.ContainsFunc(containers, func(c daemonset.Container) bool { return c.ID == id && c.Pid == w.job.Target.Container.Pid })
+		switch {
+		case ok && runs && !w.job.Retire && w.job.Target.Profile == t.Profile && a.current(w):
+			continue
+		case !ok && runs && w.job.Retire:
+			continue
+		}
+		delete(a.workers, id)
+		ended = append(ended, w)
+		if !ok && runs && !named(targets, w.job.Target) {
+			a.retire(ctx, w)
+		}
+	}
+	// These come before the others go: what both read from etcd is not read again.
+	for id, t := range wanted {
+		if a.workers[id] == nil {
+			a.start(ctx, t)
+		}
+	}
+	for _, w := range ended {
+		a.end(w)
+	}
+}
+
+// current says whether the worker's profile is as conf.d has it.
+func (a *Agent) current(w *worker) bool {
+	p, ok := a.Config.Profile(w.job.Target.Profile)
+	return ok && p == w.job.profile()
+}
+
+// named says whether the profile is still one that is meant for the pod, even if that
+// cannot be done now.
+func named(targets []daemonset.Target, old daemonset.Target) bool {
+	return slices.ContainsFunc(targets, func(t daemonset.Target) bool {
+		return t.Container.Pod.SandboxID == old.Container.Pod.SandboxID && slices.Contains(strings.Split(t.Profile, ","), old.Profile)
+	})
+}
+
+func (a *Agent) start(ctx context.Context, t daemonset.Target) {
+	profile, ok := a.Config.Profile(t.Profile)
+	if !ok {
+		return // Choose names known profiles only
+	}
+	job, err := NewJob(t, profile)
+	if err != nil {
+		return // nor such as have errors
+	}
+	key := feedKey{profile, job.Bound.ID()}
+	f := a.feeds[key]
+	if f == nil {
+		feedCtx, cancel := context.WithCancel(ctx)
+		f = &runningFeed{feed: newFeed(key, a.Source.Subscribe(job.Bound.Keys())), cancel: cancel}
+		a.feeds[key] = f
+		a.group.Go(func() { f.run(feedCtx) })
+	}
+	a.run(ctx, &worker{job: job, feed: f.feed})
+}
+
+// retire lets the profile go that a container has no longer: where files are to go with
+// their resources, a last worker sees to it. Others stay, unmanaged.
+func (a *Agent) retire(ctx context.Context, w *worker) {
+	if w.job.Retire || !slices.ContainsFunc(w.job.Bound.Resources, func(r *template.Resource) bool { return r.Remove }) {
+		return
+	}
+	job := w.job
+	job.Retire = true
+	a.run(ctx, &worker{job: job})
+}
+
+func (a *Agent) run(ctx context.Context, w *worker) {
+	c := w.job.Target.Container
+	ctx, w.cancel = context.WithCancel(ctx)
+	w.applier, w.resync, w.poke = a.Applier, a.Resync, make(chan struct{}, 1)
+	w.log = a.Log.WithFields(logrus.Fields{
+		"target": daemonset.ShortID(c.ID), "container": c.Name, "pod": c.Pod.Namespace + "/" + c.Pod.Name, "profile": w.job.Target.Profile,
+	})
+	a.workers[c.ID] = w
+	if w.feed != nil {
+		w.feed.add(w)
+	}
+	a.group.Go(func() { w.run(ctx) })
+}
+
+// end stops a worker, and its feed with the last of its workers. It does not
+// wait for a worker that is stuck: the lock of its container keeps a successor
+// from applying beside it.
+func (a *Agent) end(w *worker) {
+	w.cancel()
+	if id := w.job.Target.Container.ID; a.workers[id] == w {
+		delete(a.workers, id)
+	}
+	if w.feed == nil || !w.feed.remove(w) {
+		return
+	}
+	f := a.feeds[w.feed.key]
+	f.cancel()
+	f.sub.Close()
+	delete(a.feeds, w.feed.key)
+}

@@ -1,0 +1,57 @@
+package agent
+
+import (
+	"errors"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/source"
+	"github.com/podreload/podreload/daemonset/template"
+)
+
+// Job is what one apply works from.
+type Job struct {
+	Target   daemonset.Target
+	Bound    *template.Bound  // the profile, for this pod; nil where Target has a State
+	Snapshot *source.Snapshot // nil: etcd has not been read yet, Away says why
+	Away     error            // why Snapshot may be old; nil if it is fresh
+
+	// Look compares the files inside even though nothing is known to have
+	// changed: the search for drift, and what a person expects of `apply`.
+	Look bool
+
+	// Retire is for a target that the profile has no longer: of its files go those
+	// that are to go with their resource.
+	Retire bool
+}
+
+// NewJob binds the target's profile to its pod. A target for which the choice failed
+// has neither.
+func NewJob(t daemonset.Target, profile *template.Profile) (Job, error) {
+	if t.State != "" {
+		return Job{Target: t}, nil
+	}
+	bound, err := profile.Bind(template.FactsOf(t.Container))
+	if err != nil {
+		return Job{}, failed(daemonset.Invalid, err)
+	}
+	return Job{Target: t, Bound: bound}, nil
+}
+
+// undecided is why there is nothing to work on.
+func (j Job) undecided() error {
+	if j.Target.State == "" {
+		return nil
+	}
+	return failed(j.Target.State, errors.New(j.Target.Reason))
+}
+
+func (j Job) profile() *template.Profile { return j.Bound.Profile }
+
+// render makes the files of the job.
+func (j Job) render() ([]daemonset.File, error) {
+	rendered, err := j.Bound.Render(j.Snapshot, template.FactsOf(j.Target.Container))
+	if err != nil {
+		return nil, failed(daemonset.Failed, err)
+	}
+	return rendered.Files, nil
+}
