@@ -43,7 +43,7 @@ func (a *Agent) follow(ctx context.Context, targets []daemonset.Target, containe
 		}
 		delete(a.workers, id)
 		ended = append(ended, w)
-		if !ok && runs && !named(targets, w.job.Target) {
+		if !ok && runs && !a.meant(targets, w.job.Target) {
 			a.retire(ctx, w)
 		}
 	}
@@ -64,10 +64,11 @@ func (a *Agent) current(w *worker) bool {
 	return ok && p == w.job.profile()
 }
 
-// named says whether the profile is still one that is meant for the pod, even if that
-// cannot be done now.
-func named(targets []daemonset.Target, old daemonset.Target) bool {
-	return slices.ContainsFunc(targets, func(t daemonset.Target) bool {
+// meant says whether the profile is there still, and meant for the pod, even if that cannot
+// be done now.
+func (a *Agent) meant(targets []daemonset.Target, old daemonset.Target) bool {
+	_, known := a.Config.Profile(old.Profile)
+	return known && slices.ContainsFunc(targets, func(t daemonset.Target) bool {
 		return t.Container.Pod.SandboxID == old.Container.Pod.SandboxID && slices.Contains(strings.Split(t.Profile, ","), old.Profile)
 	})
 }
