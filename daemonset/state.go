@@ -52,6 +52,7 @@ type Status struct {
 	Reloads  int       `json:"reloads"`            // proved reloads since the container started
 
 	Files   []FileStatus `json:"files,omitempty"`
+	Output  string       `json:"output,omitempty"`  // what the last reload commands said
 	Process *Process     `json:"process,omitempty"` // the server that was signalled last
 
 	// Owed is set before the first file changes and cleared when the reload

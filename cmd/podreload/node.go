@@ -15,6 +15,7 @@ import (
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
 	"github.com/podreload/podreload/daemonset/check"
+	"github.com/podreload/podreload/daemonset/exec"
 	"github.com/podreload/podreload/daemonset/pods"
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
@@ -135,7 +136,31 @@ func openApplier(ctx context.Context, c *cli.Command) (*agent.Applier, func(), e
 		}
 		shim.Close()
 	}
-	return &agent.Applier{Store: store, Shim: shim, Checker: checker, Timeout: c.Duration("timeout")}, closeAll, nil
+	client, err := openPods(c)
+	if err != nil {
+		closeAll()
+		return nil, nil, err
+	}
+	runner, err := openExec(c, client)
+	if err != nil {
+		closeAll()
+		client.Close()
+		return nil, nil, err
+	}
+	return &agent.Applier{Store: store, Shim: shim, Checker: checker, Exec: runner, Timeout: c.Duration("timeout")}, func() {
+		closeAll()
+		client.Close()
+	}, nil
+}
+
+// openExec opens what runs reload commands. Their output comes through FIFOs, which
+// containerd's shims open by their paths.
+func openExec(c *cli.Command, client *pods.Client) (*exec.Client, error) {
+	dir, err := filepath.Abs(c.Root().String("state"))
+	if err != nil {
+		return nil, err
+	}
+	return exec.New(client.Containerd(), filepath.Join(dir, "exec"))
 }
 
 // openChecker opens the folder for twins, and clears away what a process that was

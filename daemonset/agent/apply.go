@@ -19,6 +19,7 @@ type Applier struct {
 	Store   *state.Store
 	Shim    *nsenter.Shim
 	Checker Checker
+	Exec    Runner        // for reload_cmd
 	Timeout time.Duration // the bound of each wait: for the lock, the crossing, the proof
 
 	once  sync.Once

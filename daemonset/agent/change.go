@@ -76,37 +76,28 @@ func attributes(a shim.Attributes) (mode *fs.FileMode, uid, gid *uint32) {
 	return &m, &a.UID, &a.GID
 }
 
-// place puts the files in their places, signals and proves. From its first
-// step until the proof the record says what is under way. The error wraps
-// ErrNotVerified where the server was signalled and did not take it.
+// place puts the files in their places, has the server reload them, and proves it.
+// From its first step until the proof the record says what is under way. The error
+// wraps ErrNotVerified where the server was told and did not take it.
 func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, rec *state.Record) error {
-	files := want.all()
-	req := request(shim.Apply, files, job.Target.Container)
-	if c.server != nil {
-		req.Signal, req.Always = int(c.signal), rec.Owed
-	}
-	owed := rec.Owed
-	if err := a.begin(want, rec); err != nil {
-		return err
-	}
-	done, err := a.turn(ctx)
+	commands, err := reloads(job)
 	if err != nil {
 		return err
 	}
-	defer done()
-	// What is proved must have been seen before the signal, but no longer ago
-	// than needs be.
-	proof, err := c.before()
+	files, owed := want.all(), rec.Owed
+	req := request(shim.Apply, files, job.Target.Container)
+	if c.server != nil && (len(commands) == 0 || c.asked) {
+		req.Signal, req.Always = int(c.signal), owed
+	}
+	if err := a.begin(want, rec); err != nil {
+		return err
+	}
+	result, proof, err := a.commit(ctx, c, req)
 	if err != nil {
 		return err
 	}
 	if proof != nil {
 		defer proof.Close()
-	}
-	result, err := a.carry(ctx, c, req)
-	done()
-	if err != nil {
-		return err
 	}
 	if result.Signalled {
 		rec.Told = time.Now()
@@ -115,18 +106,44 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 	switch {
 	case c.waiting != nil:
 		return failed(daemonset.Waiting, fmt.Errorf("the files are in place, the reload waits: %w", c.waiting))
-	case result.Signalled && proof != nil:
+	case req.Signal != 0 && !result.Signalled && (owed || result.Changed()):
+		return failed(daemonset.Failed, fmt.Errorf("the shim did not signal process %d", c.server.Pid()))
+	}
+	commands = due(commands, owed || want.back, files, result)
+	if err := a.runReloads(ctx, job, c, commands, rec); err != nil {
+		return err
+	}
+	if proof != nil && (result.Signalled || len(commands) > 0) {
 		if err := a.prove(ctx, proof); err != nil {
 			return err
 		}
 		rec.Reloads++
 		rec.Reloaded = time.Now()
-	case !result.Signalled && (owed || result.Changed()) && c.server != nil:
-		return failed(daemonset.Failed, fmt.Errorf("the shim did not signal process %d", c.server.Pid()))
 	}
 	finish(want, rec, result)
 	rec.Process = c.process()
 	return nil
+}
+
+// commit is the crossing that changes something, and what its proof is compared with: that
+// must have been seen before the signal, but no longer ago than needs be. The caller
+// closes the proof, if there is one.
+func (a *Applier) commit(ctx context.Context, c *crossing, req shim.Request) (shim.Result, *verify.Proof, error) {
+	done, err := a.turn(ctx)
+	if err != nil {
+		return shim.Result{}, nil, err
+	}
+	defer done()
+	proof, err := c.before()
+	if err != nil {
+		return shim.Result{}, nil, err
+	}
+	result, err := a.carry(ctx, c, req)
+	if err != nil && proof != nil {
+		proof.Close()
+		proof = nil
+	}
+	return result, proof, err
 }
 
 // begin notes in the record what is about to happen.

@@ -22,6 +22,7 @@ type crossing struct {
 	server *nsenter.Process // nil: nothing is signalled
 	preset *verify.Preset   // nil: no rule for success
 	signal syscall.Signal
+	asked  bool // the profile or the pod names the signal; else it is the preset's
 
 	waiting error // there is something to signal, but not yet
 }
@@ -54,7 +55,7 @@ func (c *crossing) find(ctx context.Context, job Job) error {
 	if err != nil {
 		return failed(daemonset.Invalid, err)
 	}
-	c.signal = signal
+	c.signal, c.asked = signal, signal != 0
 	preset, known, err := presetOf(job.profile())
 	if err != nil {
 		return err
@@ -187,16 +188,10 @@ func reloadSignal(p *template.Profile, pod daemonset.Pod) (syscall.Signal, error
 // supported refuses what this version, this runtime or this container cannot
 // do, before anything is touched.
 func supported(job Job) error {
-	c, p := job.Target.Container, job.profile()
-	switch {
-	case !hostVisible(c.Runtime):
+	c := job.Target.Container
+	if !hostVisible(c.Runtime) {
 		return unsupported("runtime %s runs the container where the node cannot see its processes "+
 			"(Kata, gVisor); podreload enters namespaces of the node's own kernel only", c.Runtime)
-	}
-	for _, r := range p.Resources {
-		if r.ReloadCmd != "" {
-			return unsupported("%s: reload_cmd is not in this version yet; use reload_signal, or process in [profile]", r.Name)
-		}
 	}
 	return nil
 }

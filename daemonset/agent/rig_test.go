@@ -17,6 +17,7 @@ import (
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
 	"github.com/podreload/podreload/daemonset/check"
+	commands "github.com/podreload/podreload/daemonset/exec"
 	"github.com/podreload/podreload/daemonset/pods"
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
@@ -64,11 +65,19 @@ func newRig(t *testing.T, node *testenv.Node) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.applier = &agent.Applier{Store: store, Shim: shim, Checker: checker, Timeout: 20 * time.Second}
+	containers, err := pods.Dial("unix://"+node.Socket(), "k8s.io")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runner, err := commands.New(containers.Containerd(), r.path("run/exec"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.applier = &agent.Applier{Store: store, Shim: shim, Checker: checker, Exec: runner, Timeout: 20 * time.Second}
 	t.Cleanup(func() {
 		// A daemon that the test killed may have left twins.
 		swept := checker.Sweep(context.WithoutCancel(t.Context()))
-		if err := errors.Join(swept, checker.Close(), shim.Close(), store.Close()); err != nil {
+		if err := errors.Join(swept, checker.Close(), shim.Close(), store.Close(), containers.Close()); err != nil {
 			t.Error(err)
 		}
 		if t.Failed() {

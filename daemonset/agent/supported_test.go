@@ -23,7 +23,6 @@ func TestSupported(t *testing.T) {
 		"runc":         {runc, off, "", ""},
 		"kata":         {daemonset.Container{Runtime: "io.containerd.kata.v2"}, off, daemonset.Unsupported, "io.containerd.kata.v2"},
 		"gvisor":       {daemonset.Container{Runtime: "io.containerd.runsc.v1"}, off, daemonset.Unsupported, "io.containerd.runsc.v1"},
-		"reload_cmd":   {runc, &template.Profile{Check: "off", Resources: []*template.Resource{{Name: "a.toml", ReloadCmd: "x"}}}, daemonset.Unsupported, "a.toml: reload_cmd"},
 		"with signal":  {runc, &template.Profile{Check: "off", Resources: []*template.Resource{{Name: "a.toml", ReloadSignal: "HUP"}}}, "", ""},
 		"old runc v1":  {daemonset.Container{Runtime: "io.containerd.runtime.v1.linux"}, off, "", ""},
 		"unknown name": {daemonset.Container{}, off, daemonset.Unsupported, "cannot see its processes"},

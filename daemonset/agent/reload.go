@@ -1,0 +1,127 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/exec"
+	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/shim"
+)
+
+// Runner runs commands inside containers as these would.
+type Runner interface {
+	Run(ctx context.Context, container daemonset.Container, command exec.Command) (exec.Result, error)
+}
+
+// reload is a reload_cmd and the resources that have it.
+type reload struct {
+	exec.Command
+	resources []string
+}
+
+// reloads are the reload commands of the job's resources, each once.
+func reloads(job Job) ([]reload, error) {
+	var all []reload
+	for _, r := range job.Bound.Resources {
+		line, err := r.ReloadCommand()
+		if err != nil {
+			return nil, failed(daemonset.Invalid, fmt.Errorf("%s: reload_cmd: %w", r.Name, err))
+		}
+		args := daemonset.SplitCommand(line)
+		if len(args) == 0 {
+			continue
+		}
+		i := slices.IndexFunc(all, func(other reload) bool { return slices.Equal(other.Args, args) })
+		if i < 0 {
+			i = len(all)
+			all = append(all, reload{Command: exec.Command{Args: args}})
+		}
+		all[i].resources = append(all[i].resources, r.Name)
+		all[i].Timeout = max(all[i].Timeout, r.ReloadTimeout)
+	}
+	return all, nil
+}
+
+// due are those to be run: of what has changed, as confd does it, or all where nothing is
+// known of what the server has read.
+func due(all []reload, owed bool, files []daemonset.File, result shim.Result) (out []reload) {
+	var changed []string
+	for i, r := range result.Files {
+		if r.Changed && i < len(files) {
+			changed = append(changed, files[i].Resource)
+		}
+	}
+	if len(changed) == 0 && !owed {
+		return nil
+	}
+	for _, r := range all {
+		// What was removed, and what comes back, has no resource of the profile's.
+		if owed || slices.ContainsFunc(changed, func(name string) bool { return slices.Contains(r.resources, name) || !hasResource(all, name) }) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func hasResource(all []reload, name string) bool {
+	return slices.ContainsFunc(all, func(r reload) bool { return slices.Contains(r.resources, name) })
+}
+
+// runReloads runs reload commands, and keeps what they said. One that fails stops the
+// others: the reload stays owed, and the next pass runs all of them. Where a server is
+// known it has not taken the configuration; else nobody can tell, and what is in
+// place stays.
+func (a *Applier) runReloads(ctx context.Context, job Job, c *crossing, commands []reload, rec *state.Record) error {
+	var said []string
+	for _, r := range commands {
+		rec.Told = time.Now()
+		result, err := a.Exec.Run(ctx, job.Target.Container, r.Command)
+		output := result.Output
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			output = exit.Output
+		}
+		if output != "" {
+			said = append(said, output)
+		}
+		rec.Output = strings.Join(said, "\n")
+		if sensitive(job) && rec.Output != "" {
+			rec.Output = "(what it said is not shown: the profile has a sensitive file)"
+		}
+		switch {
+		case err == nil:
+		case ctx.Err() != nil:
+			return err
+		case errors.Is(err, exec.ErrGone):
+			return failed(daemonset.Waiting, err)
+		case c.preset != nil && !errors.Is(err, exec.ErrAway) && !errors.Is(err, exec.ErrNotStarted):
+			return failed(daemonset.Failed, fmt.Errorf("%w: %w", ErrNotVerified, hidden(job, err)))
+		default:
+			return failed(daemonset.Failed, hidden(job, err))
+		}
+	}
+	return nil
+}
+
+// hidden is a command's error without its output where that may quote a sensitive file.
+func hidden(job Job, err error) error {
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || !sensitive(job) {
+		return err
+	}
+	return fmt.Errorf("a reload command ended with exit code %d; what it said is not shown: the profile has a sensitive file", exit.Code)
+}
+
+func sensitive(job Job) bool {
+	for _, r := range job.Bound.Resources {
+		if r.Sensitive {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,136 @@
+package agent_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/testenv"
+)
+
+// TestReloadCommand: confd's reload_cmd runs inside as the container would run it, and with
+// a preset the reload that it causes is proved.
+func TestReloadCommand(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.resource(r.name, "dest = \""+conf+"\"\nreload_cmd = \"nginx -s reload && echo told\"", `process = "nginx"`)
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	r.start()
+	r.live(c, r.put("one"))
+	before := nginxOf(t, c)
+	s := r.live(c, r.put("two"))
+	serves(t, p, "two")
+	if s.Reloads != 2 || !strings.Contains(s.Output, "told") {
+		t.Errorf("%d reloads, said %q; want 2, told", s.Reloads, s.Output)
+	}
+	if now := nginxOf(t, c); now.master != before.master {
+		t.Error("another master")
+	}
+}
+
+// TestReloadCommandOfWhatChanged: without a preset what it comes to is Applied; equal
+// commands run once, and those of what did not change not at all.
+func TestReloadCommandOfWhatChanged(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	files := map[string]string{}
+	for name, command := range map[string]string{"a": "both", "b": "both", "c": "other"} {
+		files["conf.d/"+r.name+"/"+name+".toml"] = fmt.Sprintf(
+			"[template]\nsrc = \"%s-%s.tmpl\"\ndest = \"/tmp/%s\"\nkeys = [\"/%s\"]\nreload_cmd = \"echo %s >>/tmp/log\"\n", r.name, name, name, r.name, command)
+		files["templates/"+r.name+"-"+name+".tmpl"] = `{{getv "/` + r.name + `/` + name + `"}}`
+	}
+	if err := os.Remove(r.path("etc/conf.d/" + r.name + ".toml")); err != nil { // the rig's own
+		t.Fatal(err)
+	}
+	files["conf.d/"+r.name+"/profile.toml"] = "[profile]\nname = \"" + r.name + "\"\ncheck = \"off\"\nresources = [\"" + r.name + "/a\", \"" + r.name + "/b\", \"" + r.name + "/c\"]\n"
+	r.write(files)
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	for _, name := range []string{"a", "b", "c"} {
+		r.putKey(r.key(name), "1")
+	}
+	applied := func(revision int64) {
+		t.Helper()
+		r.await(c, "it is applied", func(s daemonset.Status) bool { return s.State == daemonset.Applied && s.Revision >= revision && !s.Owed })
+	}
+	r.start()
+	applied(r.putKey(r.key("c"), "2"))
+	exec(t, c, "rm /tmp/log")
+	applied(r.putKey(r.key("b"), "2"))
+	if got := exec(t, c, "cat /tmp/log"); got != "both" {
+		t.Errorf("ran %q, want both", got)
+	}
+}
+
+// TestFailedReloadIsRetried: a reload command that failed is run again, though no key and no
+// file changes any more.
+func TestFailedReloadIsRetried(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.resource(r.name, "dest = \"/tmp/file\"\nreload_cmd = \"echo not yet; test -e /tmp/ready && echo ran >>/tmp/log\"")
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	revision := r.put("one")
+	s := r.in(c, daemonset.Failed, "exit code 1", "not yet")
+	if !s.Owed {
+		t.Errorf("the reload is not owed: %+v", s)
+	}
+	exec(t, c, "touch /tmp/ready")
+	r.await(c, "it is applied", func(s daemonset.Status) bool { return s.State == daemonset.Applied && s.Revision >= revision })
+	if got := exec(t, c, "cat /tmp/log"); got != "ran" {
+		t.Errorf("log: %q", got)
+	}
+}
+
+// TestReloadCommandThatHangs is killed at its limit, with what it started.
+func TestReloadCommandThatHangs(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.resource(r.name, "dest = \"/tmp/file\"\nreload_cmd = \"sleep 1000000\"\nreload_cmd_timeout = \"1s\"")
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	r.put("one")
+	r.in(c, daemonset.Failed, "1s")
+	r.stop()
+	if got := exec(t, c, "ps -o args | grep -c '[s]leep 1000000' || true"); got != "0" {
+		t.Errorf("%s processes are left", got)
+	}
+}
+
+// TestReloadCommandFails: with a preset a command that fails is a reload that was not taken:
+// the previous files come back.
+func TestReloadCommandFails(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.resource(r.name, "dest = \""+conf+"\"\nreload_cmd = \"nginx -t && nginx -s reload\"", `process = "nginx"`)
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	r.start()
+	r.live(c, r.put("one"))
+	r.put(bad)
+	r.in(c, daemonset.RolledBack, "exit code 1", "no_such_directive")
+	serves(t, p, "one")
+	if got := exec(t, c, "cat "+conf); !strings.Contains(got, "one") {
+		t.Errorf("the file is %q", got)
+	}
+	r.live(c, r.put("two"))
+	serves(t, p, "two")
+}
+
+// TestSensitiveReloadCommand: what a command says of a sensitive file is shown nowhere.
+func TestSensitiveReloadCommand(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.resource(r.name, "dest = \"/tmp/file\"\nsensitive = true\nreload_cmd = \"grep -o return.200.[^;]* /tmp/file; test -e /tmp/ready\"", `namespaces = ["default"]`)
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	r.put("secret")
+	r.in(c, daemonset.Failed, "exit code 1", "not shown")
+	exec(t, c, "touch /tmp/ready")
+	s := r.await(c, "it is applied", func(s daemonset.Status) bool { return s.State == daemonset.Applied })
+	if strings.Contains(s.Output, "secret") || s.Output == "" || strings.Contains(r.said.String(), "secret") {
+		t.Errorf("the output is %q, the log %s", s.Output, r.said)
+	}
+}
