@@ -113,7 +113,7 @@ func checkCommands(job Job, c *crossing) ([]check.Command, error) {
 		}
 		args := daemonset.SplitCommand(line)
 		if len(args) > 0 && !slices.ContainsFunc(commands, func(c check.Command) bool { return slices.Equal(c.Args, args) }) {
-			commands = append(commands, check.Command{Args: args, Resource: r.Name})
+			commands = append(commands, check.Command{Args: args, Resource: r.Name, Timeout: r.CheckTimeout})
 		}
 	}
 	switch {

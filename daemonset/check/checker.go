@@ -128,7 +128,7 @@ func (c *Checker) tryCommand(ctx context.Context, t Trial, target *nsenter.Proce
 	case <-ctx.Done():
 		return "", fmt.Errorf("wait for other checks: %w", ctx.Err())
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout+command.Timeout)
 	defer cancel()
 	twin, err := c.newTwin(b, target.Pid(), command, size(t))
 	c.behind.Add(1)

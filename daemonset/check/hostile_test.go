@@ -29,21 +29,24 @@ func TestHostile(t *testing.T) {
 			args    []string
 			small   bool
 			timeout time.Duration
-			err     error // nil: it passes
+			limit   time.Duration // of the command's own
+			err     error         // nil: it passes
 			says    string
 		}{
-			"forks away":       {args: sh("sleep 1000000 & sleep 1000000 & echo away"), says: "away"},
-			"prints much":      {args: sh("yes | head -c 300000000"), says: "bytes more"},
-			"writes controls":  {args: sh(`printf '\033[31mred\033[0m\007'`), says: "red"},
-			"fills memory":     {args: sh("x=xxxxxxxx; while :; do x=$x$x; done"), small: true, err: check.ErrKilled, says: "memory"},
-			"bombs":            {args: sh("mkfifo /tmp/f; i=0; while [ $i -lt 2000 ]; do { read x; } <>/tmp/f & i=$((i+1)); done"), err: check.ErrKilled, says: "more processes"},
-			"never ends":       {args: sh("trap '' TERM INT; while :; do sleep 1; done"), timeout: 3 * time.Second, err: check.ErrDeadline, says: "has not ended"},
-			"fills its copy":   {args: sh("cat /dev/zero >/tmp/big"), err: check.ErrUnsupported, says: "MiB"},
-			"kills itself":     {args: sh("sh -c 'kill -SEGV $$'; kill -9 -1 2>/dev/null; exit 3"), err: check.ErrRefused, says: ""},
-			"does not exist":   {args: []string{"no-such-command", "-t"}, err: check.ErrRefused, says: "exec: \"no-such-command\": "},
-			"is a directory":   {args: []string{"/etc"}, err: check.ErrRefused, says: "exec: \"/etc\": "},
-			"says nothing":     {args: []string{"false"}, err: check.ErrRefused, says: "exit code 1"},
-			"leaves a fd open": {args: sh("exec 3>&1; (sleep 1000000 >&3) & exit 4"), err: check.ErrRefused, says: "exit code 4"},
+			"forks away":         {args: sh("sleep 1000000 & sleep 1000000 & echo away"), says: "away"},
+			"prints much":        {args: sh("yes | head -c 300000000"), says: "bytes more"},
+			"writes controls":    {args: sh(`printf '\033[31mred\033[0m\007'`), says: "red"},
+			"fills memory":       {args: sh("x=xxxxxxxx; while :; do x=$x$x; done"), small: true, err: check.ErrKilled, says: "memory"},
+			"bombs":              {args: sh("mkfifo /tmp/f; i=0; while [ $i -lt 2000 ]; do { read x; } <>/tmp/f & i=$((i+1)); done"), err: check.ErrKilled, says: "more processes"},
+			"never ends":         {args: sh("trap '' TERM INT; while :; do sleep 1; done"), timeout: 3 * time.Second, err: check.ErrDeadline, says: "has not ended"},
+			"over its own limit": {args: sh("sleep 1000000"), limit: time.Second, err: check.ErrDeadline, says: "has not ended"},
+			"within its limit":   {args: []string{"true"}, limit: patience},
+			"fills its copy":     {args: sh("cat /dev/zero >/tmp/big"), err: check.ErrUnsupported, says: "MiB"},
+			"kills itself":       {args: sh("sh -c 'kill -SEGV $$'; kill -9 -1 2>/dev/null; exit 3"), err: check.ErrRefused, says: ""},
+			"does not exist":     {args: []string{"no-such-command", "-t"}, err: check.ErrRefused, says: "exec: \"no-such-command\": "},
+			"is a directory":     {args: []string{"/etc"}, err: check.ErrRefused, says: "exec: \"/etc\": "},
+			"says nothing":       {args: []string{"false"}, err: check.ErrRefused, says: "exit code 1"},
+			"leaves a fd open":   {args: sh("exec 3>&1; (sleep 1000000 >&3) & exit 4"), err: check.ErrRefused, says: "exit code 4"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				target := c
@@ -55,7 +58,9 @@ func TestHostile(t *testing.T) {
 					ctx, cancel = context.WithTimeout(t.Context(), tt.timeout)
 				}
 				defer cancel()
-				v, err := r.checker.Check(ctx, r.trial(target, nil, tt.args...))
+				trial := r.trial(target, nil, tt.args...)
+				trial.Commands[0].Timeout = tt.limit
+				v, err := r.checker.Check(ctx, trial)
 				said := v.Output
 				if err != nil {
 					said = err.Error()

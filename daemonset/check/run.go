@@ -35,8 +35,14 @@ func (t *twin) run(ctx context.Context, trial Trial, target *nsenter.Process, co
 		return "", fmt.Errorf("start the twin: %w", t.late(ctx, err))
 	}
 	defer fifo.Close()
-	if err := t.init.Wait(ctx); err != nil {
-		return "", t.late(ctx, fmt.Errorf("%s has not ended after %s", command, time.Since(begun).Round(time.Millisecond)))
+	limited := ctx
+	if command.Timeout > 0 {
+		var cancel context.CancelFunc
+		limited, cancel = context.WithTimeout(ctx, command.Timeout)
+		defer cancel()
+	}
+	if err := t.init.Wait(limited); err != nil {
+		return "", t.late(limited, fmt.Errorf("%s has not ended after %s", command, time.Since(begun).Round(time.Millisecond)))
 	}
 	status, err := t.reap()
 	if err != nil {

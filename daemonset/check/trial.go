@@ -29,8 +29,9 @@ type Trial struct {
 // Command is one check command.
 type Command struct {
 	Args     []string
-	Env      []string // KEY=value, added to the container's environment: what its server was given beside
-	Resource string   // the template resource that asked for it; "" for the preset's
+	Env      []string      // KEY=value, added to the container's environment: what its server was given beside
+	Resource string        // the template resource that asked for it; "" for the preset's
+	Timeout  time.Duration // for it alone; 0: what a check as a whole may take
 }
 
 // String is the command as one would type it, for messages.
