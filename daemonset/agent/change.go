@@ -80,10 +80,7 @@ func attributes(a shim.Attributes) (mode *fs.FileMode, uid, gid *uint32) {
 // From its first step until the proof the record says what is under way. The error
 // wraps ErrNotVerified where the server was told and did not take it.
 func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, rec *state.Record) error {
-	commands, err := reloads(job)
-	if err != nil {
-		return err
-	}
+	commands := reloads(job)
 	files, owed := want.all(), rec.Owed
 	req := request(shim.Apply, files, job.Target.Container)
 	if c.server != nil && (len(commands) == 0 || c.asked) {

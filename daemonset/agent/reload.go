@@ -26,14 +26,10 @@ type reload struct {
 }
 
 // reloads are the reload commands of the job's resources, each once.
-func reloads(job Job) ([]reload, error) {
+func reloads(job Job) []reload {
 	var all []reload
 	for _, r := range job.Bound.Resources {
-		line, err := r.ReloadCommand()
-		if err != nil {
-			return nil, failed(daemonset.Invalid, fmt.Errorf("%s: reload_cmd: %w", r.Name, err))
-		}
-		args := daemonset.SplitCommand(line)
+		args := daemonset.SplitCommand(r.ReloadCommand())
 		if len(args) == 0 {
 			continue
 		}
@@ -45,7 +41,7 @@ func reloads(job Job) ([]reload, error) {
 		all[i].resources = append(all[i].resources, r.Name)
 		all[i].Timeout = max(all[i].Timeout, r.ReloadTimeout)
 	}
-	return all, nil
+	return all
 }
 
 // due are those to be run: of what has changed, as confd does it, or all where nothing is

@@ -53,7 +53,9 @@ func TestReloadCommandOfWhatChanged(t *testing.T) {
 	}
 	applied := func(revision int64) {
 		t.Helper()
-		r.await(c, "it is applied", func(s daemonset.Status) bool { return s.State == daemonset.Applied && s.Revision >= revision && !s.Owed })
+		r.await(c, "it is applied", func(s daemonset.Status) bool {
+			return s.State == daemonset.Applied && s.Revision >= revision && !s.Owed
+		})
 	}
 	r.start()
 	applied(r.putKey(r.key("c"), "2"))

@@ -77,7 +77,6 @@ reload_cmd = "{{.dest"
 				`conf.d/w.toml:8:1: check_cmd_timeout "-1s" is no duration from 0s to 1h0m0s, such as "2s"`,
 				`conf.d/w.toml:9:1: warning: reload_cmd_timeout of 0 is ignored: every command has a time limit here`,
 				`conf.d/w.toml:10:1: owner "a:b" is no name of a user or group`,
-				`conf.d/w.toml:11:1: reload_cmd: unclosed action`,
 			},
 		},
 		"matcher": {

@@ -64,7 +64,7 @@ func TestBind(t *testing.T) {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 	check, _ := b.Resources[0].CheckCommand()
-	reload, _ := b.Resources[0].ReloadCommand()
+	reload := b.Resources[0].ReloadCommand()
 	if check != "check /etc/shop/nginx.conf" || reload != "reload /etc/shop/nginx.conf" {
 		t.Errorf("commands are %q and %q", check, reload)
 	}

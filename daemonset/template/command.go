@@ -2,6 +2,7 @@ package template
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	texttemplate "text/template"
 	"time"
@@ -17,11 +18,14 @@ func (r *Resource) CheckCommand() (string, error) {
 	return command("check_cmd", r.CheckCmd, map[string]string{"src": r.Dest})
 }
 
-// ReloadCommand is reload_cmd, empty without one. Text without "{{" is literal,
-// as in the original confd; with it, it is a template, as in the fork. {{.src}}
-// and {{.dest}} are both the dest: nothing is staged any more when it runs.
-func (r *Resource) ReloadCommand() (string, error) {
-	return command("reload_cmd", r.ReloadCmd, map[string]string{"src": r.Dest, "dest": r.Dest})
+// destAction is what reload_cmd may have of confd's fork.
+var destAction = regexp.MustCompile(`\{\{-?\s*\.(src|dest)\s*-?\}\}`)
+
+// ReloadCommand is reload_cmd, empty without one. As in the original confd it is
+// literal; of the fork, where it is a template, it has {{.src}} and {{.dest}}. Both are
+// the dest: nothing is staged any more when it runs.
+func (r *Resource) ReloadCommand() string {
+	return destAction.ReplaceAllLiteralString(r.ReloadCmd, r.Dest)
 }
 
 func command(name, text string, dot map[string]string) (string, error) {

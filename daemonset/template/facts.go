@@ -15,7 +15,7 @@ type Facts struct {
 	Container string        // its name in the pod
 	Node      string
 
-	Env      map[string]string // for getenv
+	Env      map[string]string // for getenv; nil: there is no container
 	Hostname string
 	Inside   Inside           // nil: what asks the running container fails
 	Now      func() time.Time // for datetime; nil is time.Now
@@ -25,7 +25,10 @@ type Facts struct {
 // caller's to set. Of two variables with one name the
 // first counts, as in a process's own environment.
 func FactsOf(c daemonset.Container) Facts {
-	env := make(map[string]string, len(c.Env))
+	var env map[string]string
+	if c.ID != "" || len(c.Env) > 0 {
+		env = make(map[string]string, len(c.Env))
+	}
 	for _, entry := range c.Env {
 		name, value, _ := strings.Cut(entry, "=")
 		if _, ok := env[name]; !ok {
@@ -94,12 +97,16 @@ func (e *execution) hostname() (string, error) {
 }
 
 // getenv takes the default also for a variable that is set but empty.
-func (e *execution) getenv(name string, defaults ...string) string {
+func (e *execution) getenv(name string, defaults ...string) (string, error) {
 	e.asked.Container = true
-	if v := e.facts.Env[name]; v != "" || len(defaults) == 0 {
-		return v
+	v := e.facts.Env[name]
+	switch {
+	case v == "" && len(defaults) > 0:
+		return defaults[0], nil
+	case e.facts.Env == nil:
+		return "", fmt.Errorf("it asks for the environment variable %s, and %w", name, ErrNoContainer)
 	}
-	return defaults[0]
+	return v, nil
 }
 
 func (e *execution) datetime() time.Time {

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"text/template/parse"
 	"time"
-	"unsafe"
 )
 
 // Errors of a render that went over its bounds.
@@ -133,7 +132,10 @@ func (b *budget) tick(line int) error {
 
 // mark is called for each mark that is printed.
 func (b *budget) mark(p []byte) error {
-	switch unsafe.SliceData(p) {
+	if cap(p) == 0 {
+		return nil
+	}
+	switch &p[:1][0] {
 	case &tickMark[0]:
 		return b.tick(cap(p) - 1)
 	case &enterMark[0]:

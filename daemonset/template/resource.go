@@ -115,11 +115,9 @@ func (t *templateTable) resource(name string, fail, warn report) *Resource {
 			fail("reload_signal", "both reload_signal and reload_cmd are set; keep one")
 		}
 	}
-	for key, command := range map[string]func() (string, error){"check_cmd": r.CheckCommand, "reload_cmd": r.ReloadCommand} {
-		if _, err := command(); err != nil {
-			_, _, message := cutLocation(key, err.Error())
-			fail(key, "%s: %s", key, message)
-		}
+	if _, err := r.CheckCommand(); err != nil {
+		_, _, message := cutLocation("check_cmd", err.Error())
+		fail("check_cmd", "check_cmd: %s", message)
 	}
 	if r.OutputFormat = strings.ToLower(t.OutputFormat); r.OutputFormat != "" && !slices.Contains(formats, r.OutputFormat) {
 		fail("output_format", "output_format %q is none of %s%s", t.OutputFormat, strings.Join(formats, ", "), didYouMean(r.OutputFormat, formats))

@@ -33,7 +33,7 @@ type walker struct {
 	root     *os.Root
 	wanted   func(name string) bool
 	files    []string
-	names    []string // of the folders that were walked
+	enter    func(name string) // if set, is told of each folder before it is read
 	folders  int
 	problems []Problem
 }
@@ -59,7 +59,9 @@ func (w *walker) folder(name string, parents []fs.FileInfo) {
 		}
 		return
 	}
-	w.names = append(w.names, name)
+	if w.enter != nil {
+		w.enter(name)
+	}
 	entries, err := fs.ReadDir(w.root.FS(), name)
 	if err != nil {
 		w.fail(name, "%s", reason(err))

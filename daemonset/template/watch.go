@@ -64,25 +64,29 @@ func (d Dir) Watch(ctx context.Context, known *Config, notify func(Update)) erro
 	}
 }
 
-// watchFolders watches confdir, conf.d, templates, and all folders below these.
+// watchFolders watches confdir, conf.d, templates, and all folders below these. Each is
+// watched before it is read, so that what comes meanwhile is seen.
 func watchFolders(confdir string) (*fsnotify.Watcher, error) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
 		return nil, fmt.Errorf("changes of %s are seen within %v only: %w; raise fs.inotify.max_user_instances", confdir, relook, err)
 	}
-	root, err := os.OpenRoot(confdir)
-	if err != nil {
-		return watcher, watcher.Add(filepath.Dir(confdir)) // to see it come
-	}
-	defer root.Close()
-	w := walker{root: root, wanted: func(string) bool { return false }}
-	w.folder("conf.d", nil)
-	w.folder("templates", nil)
 	var errs []error
-	for _, name := range append(w.names, ".") {
-		if err := watcher.Add(filepath.Join(confdir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	add := func(path string) {
+		if err := watcher.Add(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
+	}
+	add(filepath.Dir(confdir)) // to see it come and go
+	add(confdir)
+	if root, err := os.OpenRoot(confdir); err == nil {
+		defer root.Close()
+		w := walker{
+			root: root, wanted: func(string) bool { return false },
+			enter: func(name string) { add(filepath.Join(confdir, name)) },
+		}
+		w.folder("conf.d", nil)
+		w.folder("templates", nil)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return watcher, fmt.Errorf("some changes of %s are seen within %v only: %w; raise fs.inotify.max_user_watches", confdir, relook, err)
