@@ -38,6 +38,8 @@ var rules = []rule{
 		"one place knows what etcd is; everything else sees snapshots"},
 	{"github.com/containerd/...", []string{"daemonset/pods", "daemonset/check", "daemonset/exec"},
 		"one place knows what the runtime is; everything else sees containers"},
+	{"golang.org/x/net/...", []string{"daemonset/facts"},
+		"names are resolved in one place, by the container's own files and network"},
 	{"github.com/sirupsen/logrus", []string{"daemonset/agent", "cmd/podreload"},
 		"leaf packages return errors; who knows target and revision logs them"},
 	{"github.com/urfave/cli/...", []string{"cmd/podreload"}, "flags end where the commands end"},
