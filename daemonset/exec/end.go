@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -50,6 +53,69 @@ func (p *process) end(ctx context.Context, leader *nsenter.Process) error {
 		}
 	}
 	return t.kill(ctx)
+}
+
+// endStarting kills what a runtime has left that was to become a command and did not in time: it opens
+// the container's /etc/passwd, which can be a FIFO. containerd does not know its pid. It is told by
+// its name, by a parent outside of the container, and by having started since; what
+// else is started inside at this very moment, where starting hangs, can be taken for it.
+func (p *process) endStarting(ctx context.Context, since uint64) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	container, err := p.init.Info()
+	if err != nil {
+		return nil // gone
+	}
+	t := tree{members: map[int]*nsenter.Process{}}
+	defer t.close()
+	pids, err := nsenter.Pids()
+	if err != nil {
+		return err
+	}
+	for _, pid := range pids {
+		info, err := nsenter.ReadInfo(pid)
+		if err != nil || info.StartTime < since || !strings.HasPrefix(info.Comm, "runc:[") || !container.SameContainer(info) {
+			continue
+		}
+		if m, err := nsenter.Pin(pid); err == nil {
+			t.members[pid] = m
+			if m.StartTime() != info.StartTime || !fromOutside(m, container) {
+				delete(t.members, pid)
+				m.Close()
+			}
+		}
+	}
+	return t.kill(ctx)
+}
+
+// fromOutside says whether a process has a parent that is not the container's. The parent may
+// end meanwhile, and another take its place.
+func fromOutside(m *nsenter.Process, container nsenter.Info) bool {
+	for range maxRounds {
+		info, err := m.Info()
+		if err != nil {
+			return false
+		}
+		if parent, err := nsenter.ReadInfo(info.PPid); err == nil {
+			return !container.SameContainer(parent)
+		}
+	}
+	return false
+}
+
+// uptime is now, in the clock ticks that a process's start time is in: a hundred to the second, whatever
+// the kernel's own (USER_HZ).
+func uptime() uint64 {
+	text, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		return 0
+	}
+	first, _, _ := strings.Cut(string(text), " ")
+	seconds, err := strconv.ParseFloat(first, 64)
+	if err != nil || seconds < 0 {
+		return 0
+	}
+	return uint64(seconds * 100)
 }
 
 // tree is who belongs to a command: all stopped, by their pids on the node.

@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/containerd/api/services/tasks/v1"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/podreload/podreload/daemonset/exec"
 	"github.com/podreload/podreload/testenv"
@@ -127,6 +130,11 @@ func TestContainerDies(t *testing.T) {
 		if err := group.Wait(); !errors.Is(err, exec.ErrGone) {
 			t.Errorf("%v", err)
 		}
+		// Until containerd has put it away it cannot remove the pod.
+		await(t, func() bool {
+			_, err := c.containerd.TaskService().Get(t.Context(), &tasks.GetRequest{ContainerID: c.ID})
+			return status.Code(err) == codes.NotFound
+		})
 	})
 }
 

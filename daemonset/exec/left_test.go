@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -163,4 +164,25 @@ func TestContextDeadline(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	c.nothingLeft()
+}
+
+// The runtime itself opens /etc/passwd inside before it starts anything, and can be held up there.
+func TestStartHangs(t *testing.T) {
+	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
+		c.sh("mv /etc/passwd /was; mkfifo /etc/passwd")
+		_, err := c.within(limit, "echo", "hello")
+		if !errors.Is(err, exec.ErrDeadline) {
+			t.Errorf("%v", err)
+		}
+		if err := os.Rename(c.path("/was"), c.path("/etc/passwd")); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := c.run("echo", "again"); err != nil || r.Output != "again" {
+			t.Errorf("afterwards: %+v, %v", r, err)
+		}
+		if left := c.processes("runc"); len(left) > 0 {
+			t.Errorf("left running: %q", left)
+		}
+	})
 }

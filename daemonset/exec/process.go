@@ -34,6 +34,7 @@ type process struct {
 	id      string           // the container's
 	init    *nsenter.Process // the container's
 	command Command
+	stuck   uint64 // since when the runtime was at starting it and did not get there; 0 if it did
 }
 
 // run takes a command from its making to its end. Started is called when it runs.
@@ -55,6 +56,9 @@ func (p *process) run(ctx context.Context, started func()) (_ Result, err error)
 		// deleted is worth an error.
 		if left := p.remove(ctx); left != nil && !errors.Is(left, ErrAway) && err == nil {
 			err = left
+		}
+		if p.stuck != 0 { // only now has the shim given up on it
+			err = errors.Join(err, p.endStarting(ctx, p.stuck))
 		}
 	}()
 	begun := time.Now()
@@ -96,7 +100,7 @@ func (p *process) create(ctx context.Context, spec []byte, output string) error 
 	if err == nil {
 		return nil
 	}
-	if ctx.Err() != nil { // it may be there
+	if late(ctx) { // it may be there
 		return errors.Join(ctx.Err(), p.remove(ctx))
 	}
 	return refused(err, p.command)
@@ -106,6 +110,7 @@ func (p *process) create(ctx context.Context, spec []byte, output string) error 
 // once there is a containerd again; if there is none in time, what was started runs until the next
 // command removes it.
 func (p *process) start(ctx context.Context) (pid int, err error) {
+	since := uptime()
 	started, err := p.tasks.Start(ctx, &tasks.StartRequest{ContainerID: p.id, ExecID: execID})
 	if err == nil {
 		return int(started.Pid), nil
@@ -124,10 +129,20 @@ func (p *process) start(ctx context.Context) (pid int, err error) {
 			return 0, explain(err)
 		}
 	}
-	if ctx.Err() != nil && status.Code(err) != codes.Unavailable {
+	if late(ctx) && status.Code(err) != codes.Unavailable {
+		p.stuck = since
 		return 0, ctx.Err()
 	}
 	return 0, refused(err, p.command)
+}
+
+// late says whether the context has ended. containerd and its shim count the same time, and can be a
+// moment ahead with the news, in words of their own.
+func late(ctx context.Context) bool {
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < time.Second/4 {
+		<-ctx.Done()
+	}
+	return ctx.Err() != nil
 }
 
 // await waits for the exit code. When the context ends first, the process and all that
