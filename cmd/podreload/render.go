@@ -49,9 +49,18 @@ var renderCommand = &cli.Command{
 		if root != nil {
 			defer root.Close()
 		}
+		render := agent.Render
+		if c.String("profile") == "" { // templates may ask the container
+			applier, closeApplier, err := openApplier(ctx, c)
+			if err != nil {
+				return err
+			}
+			defer closeApplier()
+			render = applier.Render
+		}
 		var errs []error
 		for _, job := range jobs {
-			files, err := agent.Render(job)
+			files, err := render(ctx, job)
 			switch {
 			case err != nil:
 			case root == nil:

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -56,8 +55,8 @@ var kinds = map[string][]testenv.ContainerConfig{
 		Command: shell("cd /etc/nginx/conf.d; cp default.conf /tmp; mount -t tmpfs -o size=8k tmpfs $PWD; cp /tmp/default.conf $PWD; exec nginx -g 'daemon off;'")}},
 }
 
-// serving are the kinds whose nginx is waited for.
-var serving = []string{"web", "registry", "twins", "child", "full"}
+// serving are the ports on which a kind's servers are waited for.
+var serving = map[string][]int{"web": {80}, "registry": {80}, "twins": {80, 81}, "child": {80}, "full": {80}}
 
 func shell(script string) []string { return []string{"sh", "-c", script} }
 
@@ -77,11 +76,13 @@ func runPod(ctx context.Context, ts *testscript.TestScript, s *scene, args []str
 	}
 	s.pods[name] = pod
 	ts.Setenv("ID", pod.Container(containers[len(containers)-1].Name).ID)
-	if !slices.Contains(serving, kind) {
-		return nil
+	for _, port := range serving[kind] {
+		if err := poll(ctx, func() error {
+			_, err := pod.Get(ctx, port, "/")
+			return err
+		}); err != nil {
+			return err
+		}
 	}
-	return poll(ctx, func() error {
-		_, err := pod.Get(ctx, 80, "/")
-		return err
-	})
+	return nil
 }

@@ -47,11 +47,14 @@ func (j Job) undecided() error {
 
 func (j Job) profile() *template.Profile { return j.Bound.Profile }
 
-// render makes the files of the job.
-func (j Job) render() ([]daemonset.File, error) {
-	rendered, err := j.Bound.Render(j.Snapshot, template.FactsOf(j.Target.Container))
+// render makes the files of the job. What templates ask of the running container goes
+// to in, if there is one.
+func (j Job) render(in template.Inside) ([]daemonset.File, error) {
+	f := template.FactsOf(j.Target.Container)
+	f.Inside = in
+	rendered, err := j.Bound.Render(j.Snapshot, f)
 	if err != nil {
-		return nil, failed(daemonset.Failed, err)
+		return nil, failed(crossingState(err), err) // a template may have asked a container that is gone
 	}
 	return rendered.Files, nil
 }

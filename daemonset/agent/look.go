@@ -29,7 +29,7 @@ func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference
 	if err := supported(job); err != nil {
 		return nil, err
 	}
-	files, err := job.render()
+	files, err := a.render(ctx, job)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +39,9 @@ func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference
 	}
 	c := &crossing{init: init}
 	defer c.Close()
+	if files, err = a.named(ctx, job, init, files); err != nil {
+		return nil, err
+	}
 	compared, err := a.cross(ctx, c, request(shim.Compare, files, job.Target.Container))
 	if err != nil {
 		return nil, err
@@ -58,12 +61,21 @@ func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference
 	return out, nil
 }
 
-// Render makes the files of a job without touching its container.
-func Render(job Job) ([]daemonset.File, error) {
+// Render makes the files of a job. Nothing changes, and the container is entered only if
+// a template asks what is inside.
+func (a *Applier) Render(ctx context.Context, job Job) ([]daemonset.File, error) {
 	if err := job.undecided(); err != nil {
 		return nil, err
 	}
-	return job.render()
+	return a.render(ctx, job)
+}
+
+// Render makes the files of a job behind which there is no container.
+func Render(_ context.Context, job Job) ([]daemonset.File, error) {
+	if err := job.undecided(); err != nil {
+		return nil, err
+	}
+	return job.render(nil)
 }
 
 // Signal sends one signal to the target's server and writes nothing. A reload

@@ -29,7 +29,7 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 	if err := supported(job); err != nil {
 		return false, err
 	}
-	want, err := a.goal(job, rec)
+	want, err := a.goal(ctx, job, rec)
 	if err != nil {
 		return false, err
 	}
@@ -49,7 +49,7 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 // goal decides what is to be in place: what the snapshot makes of the profile,
 // unless that is known not to take. Without a snapshot it is what an apply that
 // was cut off was about, or what is live.
-func (a *Applier) goal(job Job, rec *state.Record) (want goal, err error) {
+func (a *Applier) goal(ctx context.Context, job Job, rec *state.Record) (want goal, err error) {
 	switch {
 	case job.Retire:
 		want.revision = rec.Revision
@@ -58,7 +58,7 @@ func (a *Applier) goal(job Job, rec *state.Record) (want goal, err error) {
 			return goal{}, err
 		}
 		want.revision = job.Snapshot.Revision()
-		want.files, err = job.render()
+		want.files, err = a.render(ctx, job)
 	case rec.Next != nil:
 		want.revision = rec.Next.Revision
 		want.files, err = a.Store.Recall(rec.ContainerID, rec.Next.Files)
@@ -129,6 +129,9 @@ func (a *Applier) reach(ctx context.Context, job Job, want goal, rec *state.Reco
 		return false, err
 	}
 	defer c.Close()
+	if want.files, err = a.named(ctx, job, c.init, want.files); err != nil {
+		return false, err
+	}
 	if c.successor(rec.Process) {
 		rec.Owed = true // another server than the one that was proved
 	}

@@ -50,7 +50,7 @@ func (a *Applier) Check(ctx context.Context, job Job) (check.Verdict, error) {
 	if err := supported(job); err != nil {
 		return check.Verdict{}, err
 	}
-	files, err := job.render()
+	files, err := a.render(ctx, job)
 	if err != nil {
 		return check.Verdict{}, err
 	}
@@ -59,6 +59,9 @@ func (a *Applier) Check(ctx context.Context, job Job) (check.Verdict, error) {
 		return check.Verdict{}, err
 	}
 	defer c.Close()
+	if files, err = a.named(ctx, job, c.init, files); err != nil {
+		return check.Verdict{}, err
+	}
 	trial, err := a.trial(job, c, files)
 	if err != nil {
 		return check.Verdict{}, checkError(err)

@@ -1,0 +1,127 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/facts"
+	"github.com/podreload/podreload/daemonset/template"
+	"github.com/podreload/podreload/nsenter"
+)
+
+// inside answers what templates ask of a running container, which is pinned when the first
+// question comes: most templates ask none. Close lets it go.
+type inside struct {
+	ctx     context.Context // the pass's: templates have none to hand on
+	applier *Applier
+	target  daemonset.Container
+	init    *nsenter.Process
+	facts   *facts.Facts
+}
+
+var _ template.Inside = (*inside)(nil)
+
+func (i *inside) ask() (*facts.Facts, error) {
+	if i.facts != nil {
+		return i.facts, nil
+	}
+	init, err := pin(i.target)
+	if err != nil {
+		return nil, err
+	}
+	i.init, i.facts = init, facts.Of(i.ctx, inTurn{i.applier}, init, i.target)
+	return i.facts, nil
+}
+
+// FileExists is that of [template.Inside], as are the others.
+func (i *inside) FileExists(path string) (bool, error) {
+	f, err := i.ask()
+	if err != nil {
+		return false, err
+	}
+	return f.FileExists(path)
+}
+
+// LookupIP resolves a host's name.
+func (i *inside) LookupIP(host string) ([]string, error) {
+	f, err := i.ask()
+	if err != nil {
+		return nil, err
+	}
+	return f.LookupIP(host)
+}
+
+// LookupSRV looks up a service.
+func (i *inside) LookupSRV(service, proto, name string) ([]*net.SRV, error) {
+	f, err := i.ask()
+	if err != nil {
+		return nil, err
+	}
+	return f.LookupSRV(service, proto, name)
+}
+
+// InterfaceAddrs are the addresses of a network interface.
+func (i *inside) InterfaceAddrs(name string) ([]string, error) {
+	f, err := i.ask()
+	if err != nil {
+		return nil, err
+	}
+	return f.InterfaceAddrs(name)
+}
+
+func (i *inside) Close() {
+	if i.init != nil {
+		i.init.Close()
+	}
+}
+
+// inTurn crosses when it is its turn, within the applier's timeout.
+type inTurn struct{ *Applier }
+
+// Cross is that of [facts.Crosser].
+func (t inTurn) Cross(ctx context.Context, into, signal *nsenter.Process, request []byte) ([]byte, error) {
+	done, err := t.turn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+	defer cancel()
+	return t.Shim.Cross(ctx, into, signal, request)
+}
+
+// render makes the files of the job.
+func (a *Applier) render(ctx context.Context, job Job) ([]daemonset.File, error) {
+	in := &inside{ctx: ctx, applier: a, target: job.Target.Container}
+	defer in.Close()
+	return job.render(in)
+}
+
+// named gives files the numbers of their owners, as the container that was pinned has them.
+func (a *Applier) named(ctx context.Context, job Job, init *nsenter.Process, files []daemonset.File) ([]daemonset.File, error) {
+	out := make([]daemonset.File, len(files))
+	var f *facts.Facts
+	for i, file := range files {
+		out[i] = file
+		for _, owner := range []struct {
+			name string
+			id   **uint32
+			find func(*facts.Facts, string) (uint32, error)
+		}{{file.Owner, &out[i].UID, (*facts.Facts).User}, {file.Group, &out[i].GID, (*facts.Facts).Group}} {
+			if owner.name == "" {
+				continue
+			}
+			if f == nil {
+				f = facts.Of(ctx, inTurn{a}, init, job.Target.Container)
+			}
+			id, err := owner.find(f, owner.name)
+			if err != nil {
+				return nil, failed(daemonset.Failed, fmt.Errorf("%s: %w", file.Resource, err))
+			}
+			*owner.id = &id
+		}
+	}
+	return out, nil
+}
