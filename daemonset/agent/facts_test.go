@@ -14,11 +14,11 @@ func TestTemplatesAskTheContainer(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, sharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \"/tmp/file\"\nowner = \"www-data\"\ngroup = \"shadow\"")
-	r.write(map[string]string{"templates/" + r.name + ".tmpl": `{{getv "/value"}} {{fileExists "/tmp/flag"}} {{join (lookupIP "shop.test") ","}} {{lookupIfaceIPV4 "lo"}} {{hostname}}`})
+	r.write(map[string]string{"templates/" + r.name + ".tmpl": `{{getv "/value"}} {{fileExists "/tmp/flag"}} {{join (lookupIP "shop.test") ","}}{{join (lookupIP "unknown.test") ","}} {{lookupIfaceIPV4 "lo"}} {{hostname}}`})
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
 	// The container's own tables, which are not the node's.
-	exec(t, c, "echo '192.0.2.7 shop.test' >>/etc/hosts; echo 'www-data:x:4242:4242::/:/bin/sh' >/etc/passwd; echo 'shadow:x:4343:' >/etc/group")
+	exec(t, c, "echo '192.0.2.7 shop.test' >>/etc/hosts; echo nameserver 127.0.0.9 >/etc/resolv.conf; echo 'www-data:x:4242:4242::/:/bin/sh' >/etc/passwd; echo 'shadow:x:4343:' >/etc/group")
 	host := exec(t, c, "hostname")
 	r.start()
 	applied := func(revision int64) {

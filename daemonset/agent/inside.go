@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -44,13 +45,15 @@ func (i *inside) FileExists(path string) (bool, error) {
 	return f.FileExists(path)
 }
 
-// LookupIP resolves a host's name.
+// LookupIP resolves a host's name. As in confd, a name server that does not answer is the
+// same as one that knows no such name.
 func (i *inside) LookupIP(host string) ([]string, error) {
 	f, err := i.ask()
 	if err != nil {
 		return nil, err
 	}
-	return f.LookupIP(host)
+	addrs, err := f.LookupIP(host)
+	return answered(addrs, err)
 }
 
 // LookupSRV looks up a service.
@@ -59,7 +62,15 @@ func (i *inside) LookupSRV(service, proto, name string) ([]*net.SRV, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.LookupSRV(service, proto, name)
+	records, err := f.LookupSRV(service, proto, name)
+	return answered(records, err)
+}
+
+func answered[T any](list []T, err error) ([]T, error) {
+	if errors.Is(err, facts.ErrNoAnswer) {
+		return nil, nil
+	}
+	return list, err
 }
 
 // InterfaceAddrs are the addresses of a network interface.
