@@ -32,16 +32,18 @@ var daemonCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
+		// Before all else that is cleared away or begun: from here on nothing of a daemon
+		// that was killed holds a lock.
+		release, err := claim(ctx, c)
+		if err != nil {
+			return err
+		}
+		defer release()
 		applier, closeApplier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}
 		defer closeApplier()
-		release, err := applier.Store.Daemon(c.String("runtime-endpoint"))
-		if err != nil {
-			return err
-		}
-		defer release()
 		applier.Shim.KeepSpare()
 		etcd, err := openSource(c)
 		if err != nil {
@@ -67,4 +69,28 @@ var daemonCommand = &cli.Command{
 		logrus.Info("podreload ends; reloads that are owed stay noted")
 		return nil
 	},
+}
+
+// claimTimeout is how long the state directory's last daemon, or what it left, has to
+// let go.
+const claimTimeout = 3 * time.Second
+
+// claim makes this process the daemon of the state directory.
+func claim(ctx context.Context, c *cli.Command) (release func(), err error) {
+	store, err := openStore(c)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, claimTimeout)
+	defer cancel()
+	done, err := store.Daemon(ctx, c.String("runtime-endpoint"))
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return func() {
+		done()
+		if err := store.Close(); err != nil {
+			logrus.Warn(err)
+		}
+	}, nil
 }

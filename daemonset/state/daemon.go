@@ -1,6 +1,7 @@
 package state
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,8 +12,12 @@ import (
 // Daemon claims the directory for this process until done is called or the
 // process ends; ErrRunning names who has it. The runtime's endpoint is written
 // in for the manual commands, which ignore a daemon of another runtime.
-func (s *Store) Daemon(endpoint string) (done func(), err error) {
-	f, err := s.lockFile("daemon")
+//
+// It waits until ctx ends for who has it: a daemon that is on its way out, or a child
+// that one which was killed had forked and that has not come to its exec yet, where
+// it lets go of what it inherited.
+func (s *Store) Daemon(ctx context.Context, endpoint string) (done func(), err error) {
+	f, err := await(ctx, func() (*os.File, error) { return s.lockFile("daemon") })
 	if errors.Is(err, ErrLocked) {
 		return nil, fmt.Errorf("%w with the state directory %s (%w); end it or name another with --state", ErrRunning, s.dir, err)
 	}

@@ -23,18 +23,27 @@ var ErrLocked = errors.New("locked")
 // of the container's own anew and locks that, so locks end with their process
 // and hold between goroutines too.
 func (s *Store) Lock(ctx context.Context, id string) (unlock func(), err error) {
+	lock, err := await(ctx, func() (*os.File, error) { return s.tryLock(id) })
+	if errors.Is(err, ErrLocked) {
+		return nil, fmt.Errorf("%w; wait for it or end it: %w", err, context.Cause(ctx))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return func() { release(lock) }, nil
+}
+
+// await tries until the lock is free; it is ErrLocked if ctx ends before.
+func await(ctx context.Context, try func() (*os.File, error)) (*os.File, error) {
 	for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		lock, err := s.tryLock(id)
-		if err == nil {
-			return func() { release(lock) }, nil
-		}
-		if !errors.Is(err, ErrLocked) {
-			return nil, err
+		lock, err := try()
+		if err == nil || !errors.Is(err, ErrLocked) {
+			return lock, err
 		}
 		// The kernel can wait, but a thread that waits there cannot be called off.
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w; wait for it or end it: %w", err, context.Cause(ctx))
+			return nil, err
 		case <-time.After(wait):
 		}
 	}

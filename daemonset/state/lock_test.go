@@ -14,8 +14,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 
 	"github.com/podreload/podreload/daemonset"
 )
@@ -46,7 +48,15 @@ func child(role, dir string) error {
 	case "lock":
 		_, err = s.Lock(context.Background(), "c1")
 	case "daemon":
-		_, err = s.Daemon("/run/containerd.sock")
+		_, err = s.Daemon(context.Background(), "/run/containerd.sock")
+	case "heir":
+		var lock *os.File
+		if lock, err = s.lockFile("daemon"); err != nil {
+			return err
+		}
+		heir := exec.Command("cat") // ends with stdin, not with its parent
+		heir.Stdin, heir.ExtraFiles = os.Stdin, []*os.File{lock}
+		err = heir.Start()
 	case "save":
 		for i := 0; err == nil; i++ {
 			status := Record{Status: daemonset.Status{ContainerID: "c1", Reason: strings.Repeat("x", i%(64<<10))}}
@@ -211,14 +221,14 @@ func TestDaemon(t *testing.T) {
 	if got, endpoint, ok := s.Running(); !ok || got != pid || endpoint != "/run/containerd.sock" {
 		t.Errorf("Running() = %d, %q, %t; want %d", got, endpoint, ok, pid)
 	}
-	if _, err := s.Daemon(""); !errors.Is(err, ErrRunning) || !strings.Contains(err.Error(), strconv.Itoa(pid)) {
+	if _, err := s.Daemon(ended(), ""); !errors.Is(err, ErrRunning) || !strings.Contains(err.Error(), strconv.Itoa(pid)) {
 		t.Errorf("got %v, want ErrRunning with pid %d", err, pid)
 	}
 	kill()
 	if got, _, ok := s.Running(); ok {
 		t.Errorf("after the daemon was killed: pid %d runs", got)
 	}
-	done, err := s.Daemon("here")
+	done, err := s.Daemon(t.Context(), "here")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,5 +238,36 @@ func TestDaemon(t *testing.T) {
 	done()
 	if got, _, ok := s.Running(); ok {
 		t.Errorf("after the daemon ended: pid %d runs", got)
+	}
+}
+
+// TestDaemonOfTheDead: a daemon that was killed has forked a child, which holds all that
+// it held until it executes its program. The next daemon waits for that moment.
+func TestDaemonOfTheDead(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	pid, kill := startChild(t, "heir", dir)
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Daemon(ended(), ""); !errors.Is(err, ErrRunning) {
+		t.Fatalf("got %v, want ErrRunning: else the test shows nothing", err)
+	}
+	claimed := make(chan error, 1)
+	go func() {
+		done, err := s.Daemon(t.Context(), "here")
+		if err == nil {
+			done()
+		}
+		claimed <- err
+	}()
+	select {
+	case err := <-claimed:
+		t.Fatalf("it did not wait: %v", err)
+	case <-time.After(100 * time.Millisecond): // no event tells that somebody waits
+	}
+	kill() // closes the heir's stdin, too
+	if err := <-claimed; err != nil {
+		t.Errorf("after the heir's end: %v", err)
 	}
 }

@@ -98,7 +98,7 @@ func TestModes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
-	done, err := s.Daemon("")
+	done, err := s.Daemon(t.Context(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
