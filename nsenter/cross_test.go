@@ -203,16 +203,22 @@ func TestCrossIntoDeadFilesystem(t *testing.T) {
 	}
 }
 
-// shimProcess waits until a shim is inside, which hangs there: its main thread has
-// left the node's mount namespace.
+// shimProcess waits until a shim of this process is inside, which hangs there.
 func shimProcess(t *testing.T) nsenter.Info {
+	t.Helper()
+	return shimOf(t, os.Getpid())
+}
+
+// shimOf waits until a shim of that process is inside: its main thread has left the
+// node's mount namespace.
+func shimOf(t *testing.T, agent int) nsenter.Info {
 	t.Helper()
 	self, err := nsenter.ReadInfo(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for t.Context().Err() == nil {
-		children, err := nsenter.Children(os.Getpid())
+		children, err := nsenter.Children(agent)
 		if err != nil {
 			t.Fatal(err)
 		}
