@@ -22,6 +22,11 @@ import (
 // answer, and a pod with little CPU makes the twin as slow as itself.
 const timeout = 30 * time.Second
 
+// turn is how long a twin may keep others from being made: many times what a check takes.
+// One that takes longer waits for something, so it is no load, and its container must not
+// delay the checks of others. There are never more of these than containers.
+const turn = 2 * time.Second
+
 // Checker makes trials. It is safe for concurrent use.
 type Checker struct {
 	base     string // shared with other processes' Checkers
@@ -30,7 +35,7 @@ type Checker struct {
 	node     node
 	runtimes ociRuntimes
 	report   func(error)
-	turns    chan struct{} // one taken for each twin under way
+	turns    chan struct{} // one taken for each twin under way, but for those that take long
 	memory   memory
 	flights  flights
 
@@ -128,6 +133,8 @@ func (c *Checker) tryCommand(ctx context.Context, t Trial, target *nsenter.Proce
 	case <-ctx.Done():
 		return "", fmt.Errorf("wait for other checks: %w", ctx.Err())
 	}
+	over := sync.OnceFunc(func() { <-c.turns })
+	late := time.AfterFunc(turn, over)
 	ctx, cancel := context.WithTimeout(ctx, timeout+command.Timeout)
 	defer cancel()
 	twin, err := c.newTwin(b, target.Pid(), command, size(t))
@@ -135,7 +142,8 @@ func (c *Checker) tryCommand(ctx context.Context, t Trial, target *nsenter.Proce
 	defer func() {
 		go func() {
 			defer c.behind.Done()
-			defer func() { <-c.turns }()
+			defer over()
+			defer late.Stop()
 			if err := twin.clear(context.WithoutCancel(ctx)); err != nil {
 				c.report(err)
 			}

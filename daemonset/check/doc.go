@@ -18,6 +18,8 @@
 // is an orphan as soon as the runtime has made it. This package reaps what it started
 // and nothing else.
 //
-// Goroutines: a [Checker] owns one for each trial under way and one for each twin that
-// is cleared away behind its answer; [Checker.Close] ends and awaits them.
+// Goroutines: a [Checker] owns one for each trial under way, one for each twin that
+// is cleared away behind its answer, and one for each OCI runtime that was killed, until it
+// can be collected; [Checker.Close] ends and awaits them. One that reads what a twin says
+// ends with the twin.
 package check
