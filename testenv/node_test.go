@@ -185,7 +185,9 @@ func wantNothingLeft(t *testing.T, n *Node) {
 			t.Errorf("left: %s", f)
 		}
 	}
-	if cgroups, _ := filepath.Glob("/sys/fs/cgroup/*" + nodeCgroup(n.dir)); len(cgroups) != 0 {
-		t.Errorf("cgroups left: %v", cgroups)
+	for _, hierarchy := range []string{"", "/*"} { // v2, v1
+		if cgroups, _ := filepath.Glob("/sys/fs/cgroup" + hierarchy + nodeCgroup(n.dir)); len(cgroups) != 0 {
+			t.Errorf("cgroups left: %v", cgroups)
+		}
 	}
 }

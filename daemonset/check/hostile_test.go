@@ -111,22 +111,29 @@ func TestTargetGoes(t *testing.T) {
 		})
 		t.Run("is paused", func(t *testing.T) {
 			_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
-			state := "/sys/fs/cgroup/freezer" + cgroupOf(t, c.Pid) + "/freezer.state"
-			if err := os.WriteFile(state, []byte("FROZEN"), 0); err != nil {
-				t.Fatal(err)
-			}
+			freeze(t, c.Pid, true)
 			_, err := r.check(r.trial(c, nil, "true"))
 			if err == nil || errors.Is(err, check.ErrRefused) || !strings.Contains(err.Error(), "paused") {
 				t.Errorf("%v, want it said that the container is paused", err)
 			}
-			if err := os.WriteFile(state, []byte("THAWED"), 0); err != nil {
-				t.Fatal(err)
-			}
+			freeze(t, c.Pid, false)
 			if _, err := r.check(r.trial(c, nil, "true")); err != nil {
 				t.Errorf("when it runs again: %v", err)
 			}
 		})
 	})
+}
+
+// freeze pauses a container, as its runtime does.
+func freeze(t *testing.T, pid int, on bool) {
+	t.Helper()
+	file, word := "/sys/fs/cgroup/freezer"+cgroupOf(t, pid)+"/freezer.state", map[bool]string{true: "FROZEN", false: "THAWED"}[on]
+	if _, err := os.Stat(file); err != nil { // v2
+		file, word = "/sys/fs/cgroup"+cgroupOf(t, pid)+"/cgroup.freeze", map[bool]string{true: "1", false: "0"}[on]
+	}
+	if err := os.WriteFile(file, []byte(word), 0); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestDeadVolume puts a filesystem that never answers where a volume comes from.

@@ -119,16 +119,20 @@ func (r *rig) nothingLeft() {
 	}
 }
 
-// cgroups are the cgroups of twins of the rig's node.
-func (r *rig) cgroups(prefix string) []string {
+// cgroups are the cgroups of twins of the rig's node, v1 or v2.
+func (r *rig) cgroups(prefix string) (dirs []string) {
+	r.t.Helper()
 	if r.root == "" {
 		return nil // it has made no pod
 	}
-	pods, err := filepath.Glob("/sys/fs/cgroup/*/" + r.root + "/kubepods/besteffort/pod*/" + prefix + "*")
-	if err != nil {
-		r.t.Fatal(err)
+	for _, hierarchy := range []string{"", "*/"} {
+		found, err := filepath.Glob("/sys/fs/cgroup/" + hierarchy + r.root + "/kubepods/besteffort/pod*/" + prefix + "*")
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		dirs = append(dirs, found...)
 	}
-	return pods
+	return dirs
 }
 
 var pods atomic.Int32
@@ -158,6 +162,9 @@ func (r *rig) pod(pod testenv.PodConfig, c testenv.ContainerConfig) (*testenv.Co
 		r.t.Fatal(err)
 	}
 	r.root = strings.Split(cgroupOf(r.t, pid), "/")[1]
+	if len(r.cgroups(run.ID)) == 0 {
+		r.t.Fatalf("the cgroup %s is not found: what is left of twins would not be either", cgroupOf(r.t, pid))
+	}
 	return run, daemonset.Container{
 		ID: run.ID, Name: "main", Pid: pid, Runtime: "io.containerd.runc.v2",
 		Pod: daemonset.Pod{Name: pod.Name, Namespace: "default"},
