@@ -3,6 +3,7 @@ package faults
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -99,7 +100,8 @@ func (e *etcd) close() error {
 	if err := e.client.Close(); err != nil {
 		return err
 	}
-	if err := e.stdin.Close(); err != nil {
+	// Closed already: it has ended, with the test's context, and has been waited for.
+	if err := e.stdin.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
 	}
 	select {

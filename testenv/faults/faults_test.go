@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	rounds  = flag.Int("faults.rounds", 60, "how many times something is killed")
+	rounds  = flag.Int("faults.rounds", 0, "how many times something is killed; 0: 60, under CI 300")
 	seed    = flag.Uint64("faults.seed", 0, "what decides who is killed when; 0: random")
 	version = flag.String("faults.containerd", string(testenv.V2), "which containerd: v2 or debian")
 )
@@ -38,6 +38,12 @@ func TestFaults(t *testing.T) {
 	testenv.Needs(t)
 	if *seed == 0 {
 		*seed = uint64(time.Now().UnixNano())
+	}
+	if *rounds == 0 {
+		*rounds = 60
+		if os.Getenv("CI") != "" {
+			*rounds = 300 // six minutes or so
+		}
 	}
 	t.Logf("%d rounds; again with -faults.seed=%d", *rounds, *seed)
 	r := newRig(t, testenv.Version(*version), *seed)
@@ -89,7 +95,10 @@ func (r *rig) kill(rounds int) {
 			r.t.Fatalf("round %d, %s: %s", round, v.name, wrong)
 		}
 	}
-	r.t.Logf("%d rounds in %s: %v", rounds, time.Since(begun).Round(time.Second), struck)
+	r.t.Logf("%d rounds in %s: %v; %d shims were killed inside", rounds, time.Since(begun).Round(time.Second), struck, r.inside)
+	if enough := 10; struck[shimInside] >= enough && r.inside == 0 {
+		r.t.Errorf("in %d rounds no shim was met inside: these have shown nothing", struck[shimInside])
+	}
 }
 
 // round kills one victim a moment after a put, and waits until all is well again.
@@ -106,6 +115,23 @@ func (r *rig) round(v victim) error {
 	if err := r.writer.afterPut(ctx); err != nil {
 		return err
 	}
+	return r.well()
+}
+
+// recover is a round without a writer beside it.
+func (r *rig) recover(v victim) error {
+	ctx, cancel := context.WithTimeout(r.t.Context(), 2*patience)
+	defer cancel()
+	r.writer.next(ctx, false) // so that there is work to meet
+	if err := v.strike(r, ctx); err != nil {
+		return err
+	}
+	r.settle()
+	return r.well()
+}
+
+// well waits until every target is, and judges what was seen until then.
+func (r *rig) well() error {
 	if err := r.live(r.writer.last()); err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/podreload/podreload/nsenter"
 )
 
@@ -19,8 +21,8 @@ const (
 	work   = 17
 )
 
-// wantNoGrowth has a fresh agent work without faults: what it holds at rest afterwards is
-// what it held before.
+// wantNoGrowth has a fresh agent work, without faults and then with each that it lives through: what
+// it holds at rest afterwards is what it held before.
 func (r *rig) wantNoGrowth() {
 	r.t.Helper()
 	r.must(r.daemon.kill())
@@ -28,10 +30,20 @@ func (r *rig) wantNoGrowth() {
 	r.apply(warmUp)
 	before, threads := r.atRest(nil)
 	r.apply(work)
+	for _, v := range victims {
+		if v.name == agentVictim {
+			continue
+		}
+		// What it did for who is gone, and to come back to who is there again, it does not keep.
+		r.events.add("at rest: %s", v.name)
+		if err := r.recover(v); err != nil {
+			r.t.Fatalf("%s: %v", v.name, err)
+		}
+	}
 	after, threadsAfter := r.atRest(before)
 	if !slices.Equal(before, after) {
-		r.t.Errorf("the agent at rest holds after %d more applies\n%s\nbefore\n%s", work*len(r.targets),
-			strings.Join(after, "\n"), strings.Join(before, "\n"))
+		r.t.Errorf("the agent at rest holds after %d more applies and all that it lives through %d descriptors, before %d (-before +after):\n%s",
+			work*len(r.targets), len(after), len(before), cmp.Diff(before, after))
 	}
 	// The Go runtime keeps threads, and may need one more at any time; a leak shows as one for each apply.
 	if grown := threadsAfter - threads; grown > work {

@@ -28,7 +28,7 @@ func adopt(t *testing.T) {
 }
 
 // collect reaps the adopted, as a node's init does: a cgroup with a zombie in it cannot be removed. Those
-// that were started here have somebody who waits for them, and are known by their names.
+// that were started here have somebody who waits for them: own, and containerd.
 func collect(ctx context.Context) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -38,15 +38,21 @@ func collect(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		children, err := nsenter.Children(os.Getpid())
-		if err != nil {
-			continue
-		}
-		for _, pid := range children {
-			info, err := nsenter.ReadInfo(pid)
-			if err == nil && info.State == 'Z' && !slices.Contains([]string{"podreload", "containerd", path.Base(os.Args[0])}, info.Comm) {
-				_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
-			}
+		reapAdopted()
+	}
+}
+
+func reapAdopted() {
+	own.Lock()
+	defer own.Unlock()
+	children, err := nsenter.Children(os.Getpid())
+	if err != nil {
+		return // there is a next time
+	}
+	for _, pid := range children {
+		info, err := nsenter.ReadInfo(pid)
+		if err == nil && info.State == 'Z' && !own.pids[pid] && info.Comm != "containerd" {
+			_, _ = unix.Wait4(pid, nil, unix.WNOHANG, nil)
 		}
 	}
 }
@@ -70,8 +76,12 @@ func (r *rig) wantNothingLeft() {
 	}
 }
 
-// leftProcesses are our descendants but those of containerd and of the pods' containers.
+// theirs are the names of what runs in the pods' containers.
+var theirs = []string{"nginx", "sh", "killall"}
+
+// leftProcesses are our descendants but those of containerd and what is the pods' containers' own.
 func (r *rig) leftProcesses() ([]string, error) {
+	reapAdopted() // what has ended since collect did
 	inside := map[string]bool{}
 	for _, t := range r.targets {
 		_, pid := t.now()
@@ -91,7 +101,7 @@ func (r *rig) leftProcesses() ([]string, error) {
 		for _, pid := range children {
 			info, err := nsenter.ReadInfo(pid)
 			ns, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid))
-			if err != nil || inside[ns] || pid == r.etcd.process.pid() || slices.Contains([]string{"containerd", "containerd-shim", "pause"}, info.Comm) {
+			if err != nil || inside[ns] && slices.Contains(theirs, info.Comm) || pid == r.etcd.process.pid() || slices.Contains([]string{"containerd", "containerd-shim", "pause"}, info.Comm) {
 				continue
 			}
 			left = append(left, fmt.Sprintf("process %d (%s, state %c): %q", pid, info.Comm, info.State, title(pid)))

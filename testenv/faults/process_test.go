@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,6 +18,13 @@ type process struct {
 	exited <-chan struct{} // closed when it has been collected
 }
 
+// own are the children that have somebody who waits for them. Names do not tell: a child that
+// an agent forked, and that was killed with it before its exec, is called podreload too.
+var own = struct {
+	sync.Mutex
+	pids map[int]bool
+}{pids: map[int]bool{}}
+
 // startProcess starts a child. The thread that started it lives as long as it does: PDEATHSIG is
 // sent when that thread ends, not when the process does, see prctl(2).
 func startProcess(cmd *exec.Cmd) (*process, error) {
@@ -27,10 +35,18 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(exited)
+		own.Lock()
 		err := cmd.Start()
+		if err == nil {
+			own.pids[cmd.Process.Pid] = true
+		}
+		own.Unlock()
 		started <- err
 		if err == nil {
 			_ = cmd.Wait() // how it ended is in cmd.ProcessState
+			own.Lock()
+			delete(own.pids, cmd.Process.Pid)
+			own.Unlock()
 		}
 	}()
 	if err := <-started; err != nil {

@@ -35,6 +35,7 @@ type rig struct {
 	writer  *writer
 	readers []*reader
 	rng     *rand.Rand // of the rounds
+	inside  int        // shims that were killed inside a container
 }
 
 func newRig(t *testing.T, version testenv.Version, seed uint64) *rig {

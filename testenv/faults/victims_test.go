@@ -20,10 +20,15 @@ type victim struct {
 	strike func(*rig, context.Context) error
 }
 
+const (
+	agentVictim = "agent"
+	shimInside  = "shim inside"
+)
+
 var victims = []victim{
-	{"agent", 5, (*rig).killAgent},
+	{agentVictim, 5, (*rig).killAgent},
 	{"shim", 4, (*rig).killShim},
-	{"shim inside", 4, (*rig).killShimInside},
+	{shimInside, 4, (*rig).killShimInside},
 	{"nginx", 3, (*rig).killNginx},
 	{"worker", 1, (*rig).killWorker},
 	{"container", 3, (*rig).killContainer},
@@ -97,7 +102,9 @@ func (r *rig) killShimInside(ctx context.Context) error {
 			}
 			wait(ctx, delay)
 			r.events.add("kill the shim %d, %s after it was seen inside", pid, delay)
-			_ = unix.Kill(pid, unix.SIGKILL) // gone already
+			if unix.Kill(pid, unix.SIGKILL) == nil { // else it is gone already
+				r.inside++
+			}
 			return nil
 		}
 		select {
