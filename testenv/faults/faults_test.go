@@ -57,15 +57,15 @@ func TestFaults(t *testing.T) {
 	})
 	r.must(r.live(r.writer.last()))
 
+	bare := r.newBare()
 	ctx, cancel := context.WithCancel(t.Context())
-	wait := r.start(ctx, append(r.users(), collect)...)
+	wait := r.start(ctx, append(append(r.users(), r.clients(bare.target)...), collect)...)
 	defer wait()
 	defer cancel()
-	bare, err := r.reloadBare(ctx)
-	r.must(err)
 
 	writing, stop := context.WithCancel(ctx)
-	written := r.start(writing, func(ctx context.Context) { r.writer.run(ctx, rand.New(rand.NewPCG(*seed, 2))) })
+	written := r.start(writing, func(ctx context.Context) { r.writer.run(ctx, rand.New(rand.NewPCG(*seed, 2))) },
+		func(ctx context.Context) { bare.run(ctx, r) })
 	r.kill(*rounds)
 	stop()
 	written()
@@ -76,6 +76,7 @@ func TestFaults(t *testing.T) {
 	wait()
 	// Now nobody but containerd and the pods works any more, and collect has ended: what is
 	// still there was left.
+	r.must(bare.pod.Remove(t.Context()))
 	r.must(r.daemon.stop(patience))
 	r.wantNothingLeft()
 }

@@ -118,10 +118,15 @@ func (r *rig) users() (runs []func(context.Context)) {
 	for _, t := range r.targets {
 		reader := newReader(t, r.writer, r.events)
 		r.readers = append(r.readers, reader)
-		runs = append(runs, reader.run)
-		for i := range clientsPerTarget + 1 {
-			runs = append(runs, (&client{target: t, writer: r.writer, events: r.events, keep: i == 0}).run)
-		}
+		runs = append(append(runs, reader.run), r.clients(t)...)
+	}
+	return runs
+}
+
+// clients are those of one target.
+func (r *rig) clients(t *target) (runs []func(context.Context)) {
+	for i := range clientsPerTarget + 1 {
+		runs = append(runs, (&client{target: t, writer: r.writer, events: r.events, keep: i == 0}).run)
 	}
 	return runs
 }
