@@ -81,8 +81,9 @@ func Render(_ context.Context, job Job) ([]daemonset.File, error) {
 // Signal sends one signal to the target's server and writes nothing. A reload
 // signal of a preset is proved; of any other it is known only that it was
 // sent. Only signals that the profile or its preset names are sent without
-// force, since nginx catches TERM too; one that the server does not catch is
-// never sent. Zero means the signal that reloads.
+// force, since nginx catches TERM too, and a server that a bad configuration would
+// end is signalled only if what is in place passes its check; a signal that the
+// server does not catch is never sent. Zero means the signal that reloads.
 func (a *Applier) Signal(ctx context.Context, job Job, signal syscall.Signal, force bool) (*daemonset.Process, error) {
 	if err := job.undecided(); err != nil {
 		return nil, err
@@ -107,6 +108,16 @@ func (a *Applier) Signal(ctx context.Context, job Job, signal syscall.Signal, fo
 	if !reload {
 		if err := c.choose(job, signal, force); err != nil {
 			return nil, err
+		}
+	}
+	if reload && !force && c.preset != nil && c.preset.Mandatory {
+		// It ends when it reloads what it cannot take, which can be there by another's hand.
+		trial, err := a.trial(job, c, nil)
+		if err == nil {
+			_, err = a.Checker.Check(ctx, trial)
+		}
+		if err != nil {
+			return nil, checkError(err)
 		}
 	}
 	var proof *verify.Proof

@@ -155,3 +155,29 @@ func TestNeverSignalled(t *testing.T) {
 		})
 	}
 }
+
+// TestApacheIsNotSignalledIntoItsEnd: what another hand has broken is checked before a person's
+// signal, too.
+func TestApacheIsNotSignalledIntoItsEnd(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	const dest = "/etc/apache2/extra.conf"
+	r.resource(r.name, "dest = \""+dest+"\"", `process = "apache"`, `check = "preset"`)
+	r.write(map[string]string{"templates/" + r.name + ".tmpl": "# {{getv \"/value\"}}\n"})
+	c := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{{Name: "apache", Command: []string{
+		"sh", "-c", "touch " + dest + "; echo Include " + dest + " >>/etc/apache2/apache2.conf; exec apache2 -D FOREGROUND",
+	}}}}).Container("apache")
+	r.start()
+	r.live(c, r.put("one"))
+	r.stop()
+	if _, err := r.applier.Signal(t.Context(), r.manual(c), 0, false); err != nil {
+		t.Errorf("a good configuration: %v", err)
+	}
+	exec(t, c, "echo NoSuchDirective >"+dest)
+	if _, err := r.applier.Signal(t.Context(), r.manual(c), 0, false); agent.StateOf(err) != daemonset.Refused {
+		t.Errorf("a bad configuration: %v, want Refused", err)
+	}
+	if pid, err := c.Pid(t.Context()); err != nil || pid == 0 {
+		t.Errorf("the container has ended: %d, %v", pid, err)
+	}
+}

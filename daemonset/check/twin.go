@@ -125,7 +125,10 @@ func (t *twin) make(l layer, pid int) error {
 	if err := os.Mkdir(l.merged(t.dir), 0o700); err != nil {
 		return err
 	}
-	return t.mount("overlay", "overlay", l.merged(t.dir), strings.Join(l.options(t.dir), ","))
+	if err := t.mount("overlay", "overlay", l.merged(t.dir), strings.Join(l.options(t.dir), ",")); err != nil {
+		return fmt.Errorf("%w: %w; over a directory with mapped ids it takes Linux 5.19", ErrUnsupported, err)
+	}
+	return nil
 }
 
 func (t *twin) mount(kind, from, to, options string) error {
