@@ -70,10 +70,35 @@ func (c *Checker) await(ctx context.Context, pid int) error {
 		return err
 	}
 	status, err := c.reap(pid)
+	c.reapGroup(pid)
 	if err == nil && status.ExitStatus() != 0 {
 		err = errExit
 	}
 	return err
+}
+
+// reapGroup collects what a runtime that has ended did not: when a container that it joins
+// goes away under it, what it was making of itself is left to this process. Mostly
+// there is nothing.
+func (c *Checker) reapGroup(pid int) {
+	for {
+		switch ended, err := unix.Wait4(-pid, nil, unix.WNOHANG, nil); {
+		case err == unix.EINTR, ended > 0:
+		case err != nil:
+			return // no more of them
+		default: // they end, but have not yet
+			c.behind.Go(func() { awaitGroup(pid) })
+			return
+		}
+	}
+}
+
+func awaitGroup(pid int) {
+	for {
+		if _, err := unix.Wait4(-pid, nil, 0, nil); err != nil && err != unix.EINTR {
+			return
+		}
+	}
 }
 
 // errExit: the OCI runtime failed; what it said is in its output.
@@ -104,10 +129,6 @@ func (c *Checker) abandon(pid int) {
 		// The runtime itself first, which keeps the group's number from others. Its
 		// children become ours when it ends.
 		c.reap(pid)
-		for {
-			if _, err := unix.Wait4(-pid, nil, 0, nil); err != nil && err != unix.EINTR {
-				return // no more of them
-			}
-		}
+		awaitGroup(pid)
 	})
 }

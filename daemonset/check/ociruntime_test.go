@@ -27,3 +27,25 @@ func TestAwait(t *testing.T) {
 		}
 	}
 }
+
+// TestAwaitGroup: what a runtime leaves of itself when it ends is collected, also what ends
+// later than it.
+func TestAwaitGroup(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, script := range []string{"sleep 0.2 & exit 1", "(sleep 0.1; exit 0) & (exit 0) & exit 1", "exit 1"} {
+		pid, err := syscall.ForkExec("/bin/sh", []string{"sh", "-c", script}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Setsid: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var c Checker
+		if err := c.await(t.Context(), pid); !errors.Is(err, errExit) {
+			t.Errorf("%s: %v, want %v", script, err, errExit)
+		}
+		c.behind.Wait()
+		if err := unix.Kill(-pid, 0); err != unix.ESRCH {
+			t.Errorf("%s: something is left: %v", script, err)
+		}
+	}
+}
