@@ -11,6 +11,7 @@ import (
 type Config struct {
 	Profiles []*Profile // by name
 	Problems []Problem  // by file and line
+	Notes    []Problem  // what means something else to confd, by file and line; all are warnings
 }
 
 // Load reads <confdir>/conf.d and <confdir>/templates. What is wrong with one
@@ -34,8 +35,10 @@ func Load(confdir string) (*Config, error) {
 	}
 	library.root = nil
 	c := &Config{Problems: problems}
-	for _, g := range group(files) {
+	groups := group(files)
+	for _, g := range groups {
 		profile, problems := g.profile()
+		c.Notes = append(c.Notes, g.notes(profile)...)
 		profile.sum = g.sum(profile, library)
 		c.Profiles = append(c.Profiles, profile)
 		c.Problems = append(c.Problems, problems...)
@@ -44,12 +47,12 @@ func Load(confdir string) (*Config, error) {
 		c.Problems = append(c.Problems, f.problems...)
 	}
 	slices.SortFunc(c.Profiles, func(a, b *Profile) int { return strings.Compare(a.Name, b.Name) })
-	slices.SortStableFunc(c.Problems, func(a, b Problem) int {
-		if n := strings.Compare(a.File, b.File); n != 0 {
-			return n
-		}
-		return a.Line - b.Line
-	})
+	c.Notes = append(c.Notes, apart(groups)...)
+	for _, t := range library.files {
+		c.Notes = append(c.Notes, t.notes...)
+	}
+	slices.SortStableFunc(c.Problems, byPlace)
+	slices.SortStableFunc(c.Notes, byPlace)
 	return c, nil
 }
 

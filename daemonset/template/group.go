@@ -102,10 +102,11 @@ func (g *members) profile() (*Profile, []Problem) {
 	p := &Profile{Name: g.name}
 	g.settings(p)
 	g.resources(p)
-	if errs := validation.IsValidLabelValue(p.Name); len(errs) > 0 || p.Name == "" {
-		f := g.files[0]
+	f := g.files[0]
+	named := f.doc.Profile != nil && f.doc.Profile.Name != nil
+	if !choosable(p.Name) && (named || p.Selector == nil) {
 		bad := f.problem("profile.name", "profile name %q is no label value, so no pod can choose it; name it in [profile]", p.Name)
-		bad.Warning = f.doc.Profile == nil || f.doc.Profile.Name == nil
+		bad.Warning = !named
 		g.problems = append(g.problems, bad)
 	}
 	all := g.problems
@@ -120,6 +121,11 @@ func (g *members) profile() (*Profile, []Problem) {
 	}
 	p.Err = firstError(all)
 	return p, g.problems
+}
+
+// choosable says whether a pod's label can name a profile.
+func choosable(name string) bool {
+	return name != "" && len(validation.IsValidLabelValue(name)) == 0
 }
 
 // settings merges the [profile] tables of the files.

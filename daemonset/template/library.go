@@ -35,6 +35,7 @@ type templateFile struct {
 	sum      [sha256.Size]byte
 	includes []include // by literal names
 	dynamic  bool      // one of its includes has a name that is known only when it is rendered
+	notes    []Problem // on what it asks
 }
 
 type include struct {
@@ -82,6 +83,7 @@ func (f *templateFile) parse(text string) {
 	f.tmpl = tmpl
 	for _, part := range tmpl.Templates() {
 		walk(part.Root, func(n parse.Node) {
+			f.noteAsking(text, n)
 			command, ok := n.(*parse.CommandNode)
 			if !ok || !calls(command, "include") {
 				return

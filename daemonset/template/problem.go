@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -34,6 +35,11 @@ func (p Problem) String() string {
 
 // Error makes a problem usable as the error of its profile.
 func (p Problem) Error() string { return p.String() }
+
+// byPlace orders problems by file and line.
+func byPlace(a, b Problem) int {
+	return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
+}
 
 // firstError is the error that problems amount to, on one line: the first that
 // is no warning, and how many more there are. Nil when all are warnings.
