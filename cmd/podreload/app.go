@@ -86,6 +86,7 @@ func before(ctx context.Context, c *cli.Command) (context.Context, error) {
 	if err := completeFlags(c); err != nil {
 		return ctx, &codeError{code: exitUsage, err: err}
 	}
+	completeFromConfd(c)
 	logrus.SetOutput(c.ErrWriter)
 	if c.Bool("debug") {
 		logrus.SetLevel(logrus.DebugLevel)

@@ -43,6 +43,9 @@ var applyCommand = &cli.Command{
 		if c.Bool("all") == c.Args().Present() {
 			return needsID(c)
 		}
+		if err := confdForbids(c); err != nil && !c.Bool("dry-run") {
+			return err
+		}
 		jobs, err := targetJobs(ctx, c, c.Bool("all"), c.Args().Slice())
 		if err != nil {
 			return err

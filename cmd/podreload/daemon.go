@@ -28,6 +28,9 @@ var daemonCommand = &cli.Command{
 		if c.Duration("resync") < time.Second {
 			return usagef("--resync %s: it must be 1s or more", c.Duration("resync"))
 		}
+		if err := confdForbids(c); err != nil {
+			return err
+		}
 		config, err := loadProfiles(c)
 		if err != nil {
 			return err

@@ -45,6 +45,9 @@ func nodeName(c *cli.Command) (string, error) {
 }
 
 func openSource(c *cli.Command) (*source.Client, error) {
+	if err := confdSource(c); err != nil {
+		return nil, err
+	}
 	user, password, file, err := credentials(c)
 	if err != nil {
 		return nil, err
@@ -66,6 +69,9 @@ func openStore(c *cli.Command) (*state.Store, error) {
 // loadProfiles reads conf.d. What is wrong in it is logged; a profile that it
 // stops is there with its error.
 func loadProfiles(c *cli.Command) (*template.Config, error) {
+	if err := sayConfd(c); err != nil {
+		return nil, err
+	}
 	config, err := template.Load(c.String("confdir"))
 	if err != nil {
 		return nil, err

@@ -32,6 +32,9 @@ var signalCommand = &cli.Command{
 				return usagef("%w", err)
 			}
 		}
+		if err := confdForbids(c); err != nil {
+			return err
+		}
 		v, err := look(ctx, c)
 		if err != nil {
 			return err
