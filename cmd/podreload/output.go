@@ -21,9 +21,22 @@ import (
 )
 
 // formatFlags are the flags of every command that prints something structured.
+// format is the one that it prints unless told otherwise; it can be one of its own.
 func formatFlags(format string) []cli.Flag {
+	words := formats
+	if !slices.Contains(words, format) {
+		words = append([]string{format}, words...)
+	}
+	last := len(words) - 1
+	known := strings.Join(words[:last], ", ") + " or " + words[last]
+	valid := func(s string) error {
+		if !slices.Contains(words, s) {
+			return errors.New("it is " + known)
+		}
+		return nil
+	}
 	return []cli.Flag{
-		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: format, Validator: validFormat, Usage: "`FORMAT`: table, json, yaml or go-template"},
+		&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: format, Validator: valid, Usage: "`FORMAT`: " + known},
 		&cli.StringFlag{Name: "template", Validator: validTemplate, Usage: "Go `TEMPLATE` for -o go-template, over what -o json prints"},
 	}
 }
@@ -37,13 +50,6 @@ func listFlags(more ...cli.Flag) []cli.Flag {
 }
 
 var formats = []string{"table", "json", "yaml", "go-template"}
-
-func validFormat(s string) error {
-	if !slices.Contains(formats, s) {
-		return errors.New("it is table, json, yaml or go-template")
-	}
-	return nil
-}
 
 func validTemplate(s string) error {
 	_, err := parseTemplate(s)

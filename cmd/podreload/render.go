@@ -1,13 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,22 +18,23 @@ var renderCommand = &cli.Command{
 	Name:      "render",
 	Usage:     "print the files of a target or profile as they would be now; change nothing",
 	ArgsUsage: "ID | --profile NAME | --all --out DIR",
-	Description: "One file is printed as its raw bytes, several each under a header with its path.\n" +
+	Description: "One file is printed as its raw bytes, several each under a header with its path; -o json and the other formats\n" +
+		"list path, mode, owner, size and digest instead, without contents.\n" +
 		"With --profile no container stands behind the templates: --pod, --label and the rest say what one would,\n" +
 		"getenv has its defaults only, and what asks a running container fails.",
 	DisableSliceFlagSeparator: true, // values of annotations have commas
-	Flags: []cli.Flag{
+	Flags: append(formatFlags("raw"),
 		&cli.StringFlag{Name: "profile", Usage: "render profile `NAME` without a container"},
 		&cli.BoolFlag{Name: "all", Usage: "render for every target of this node, below --out"},
 		&cli.StringFlag{Name: "out", Usage: "write below `DIR` instead of printing; DIR must be empty or missing"},
 		&cli.StringFlag{Name: "pod", Usage: "with --profile: for the pod `NAMESPACE/NAME`"},
 		&cli.StringFlag{Name: "container", Usage: "with --profile: for the container `NAME`"},
-		&cli.StringFlag{Name: "node", Usage: "with --profile: for the node `NAME`"},
+		&cli.StringFlag{Name: "node", Usage: "with --profile: for the node `NAME`; default: the global --node-name"},
 		&cli.StringFlag{Name: "hostname", Usage: "with --profile: for the host `NAME`"},
 		&cli.StringSliceFlag{Name: "label", Usage: "with --profile: the pod's label `KEY=VALUE`"},
 		&cli.StringSliceFlag{Name: "annotation", Usage: "with --profile: the pod's annotation `KEY=VALUE`"},
 		&cli.StringSliceFlag{Name: "env", Usage: "with --profile: the container's variable `KEY=VALUE`"},
-	},
+	),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		jobs, err := renderJobs(ctx, c)
 		if err != nil {
@@ -58,20 +56,26 @@ var renderCommand = &cli.Command{
 			defer closeApplier()
 			render = applier.Render
 		}
+		raw := c.String("output") == "raw"
+		listed := []renderedFile{}
 		var errs []error
 		for _, job := range jobs {
 			files, err := render(ctx, job)
-			switch {
-			case err != nil:
-			case root == nil:
+			if err == nil && root != nil {
+				err = writeFiles(root, belowOut(c, job), files)
+			}
+			if err == nil && root == nil && raw {
 				err = printFiles(c.Root().Writer, files)
-			case c.Bool("all"):
-				pod := job.Target.Container.Pod
-				err = writeFiles(root, filepath.Join(pod.Namespace, pod.Name, job.Target.Container.Name), files)
-			default:
-				err = writeFiles(root, ".", files)
+			}
+			if err == nil {
+				listed = append(listed, listOf(job, files)...)
 			}
 			errs = append(errs, err)
+		}
+		if !raw {
+			if err := print(c, listed, renderTable(listed)); err != nil {
+				return err
+			}
 		}
 		return worst(jobs, errs)
 	},
@@ -132,7 +136,7 @@ func imagined(c *cli.Command) (container daemonset.Container, err error) {
 			return container, usagef("--pod %q is not of the form NAMESPACE/NAME", pod)
 		}
 	}
-	container.Pod.Node = c.String("node")
+	container.Pod.Node = cmp.Or(c.String("node"), c.Root().String("node-name"))
 	container.Name, container.Hostname, container.Env = c.String("container"), c.String("hostname"), c.StringSlice("env")
 	for flag, into := range map[string]*map[string]string{"label": &container.Pod.Labels, "annotation": &container.Pod.Annotations} {
 		for _, pair := range c.StringSlice(flag) {
@@ -158,44 +162,6 @@ func printFiles(w io.Writer, files []daemonset.File) error {
 		}
 		if _, err := w.Write(f.Data); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// outRoot opens the directory that files are written below; nil without one.
-func outRoot(dir string) (*os.Root, error) {
-	if dir == "" {
-		return nil, nil
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("--out: %w", err)
-	}
-	if len(entries) > 0 {
-		return nil, usagef("--out %s is not empty; nothing was written", dir)
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("--out: %w", err)
-	}
-	return os.OpenRoot(dir)
-}
-
-func writeFiles(root *os.Root, below string, files []daemonset.File) error {
-	for _, f := range files {
-		path := filepath.Join(below, f.Path)
-		if err := root.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return fmt.Errorf("--out: %w", err)
-		}
-		mode := fs.FileMode(0o644)
-		if f.Mode != nil {
-			mode = f.Mode.Perm()
-		}
-		if f.Sensitive {
-			mode = 0o600
-		}
-		if err := root.WriteFile(path, f.Data, mode); err != nil {
-			return fmt.Errorf("--out: %w", err)
 		}
 	}
 	return nil
