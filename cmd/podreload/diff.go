@@ -2,19 +2,27 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"io"
+	"os"
+	"slices"
 
-	"github.com/rogpeppe/go-internal/diff"
 	"github.com/urfave/cli/v3"
 
 	"github.com/podreload/podreload/daemonset/agent"
 )
 
 var diffCommand = &cli.Command{
-	Name:        "diff",
-	Usage:       "print what an apply would change inside; change nothing",
-	ArgsUsage:   "ID...",
-	Description: "Prints a unified diff of each file that would change, and nothing where all is in place.",
+	Name:      "diff",
+	Usage:     "print what an apply would change inside; change nothing",
+	ArgsUsage: "ID...",
+	Description: "Prints a unified diff of each file that would change, and nothing where all is in place. Of sensitive files, and\n" +
+		"of contents that are no text, it says only that they differ; control characters are written as \\x1b. Exits with 0,\n" +
+		"whether something differs or not.",
+	Flags: []cli.Flag{
+		&cli.StringFlag{Name: "color", Value: "auto", Validator: validColor,
+			Usage: "`WHEN` to colour: auto (on a terminal, unless NO_COLOR is set), always or never"},
+	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if !c.Args().Present() {
 			return needsID(c)
@@ -28,12 +36,16 @@ var diffCommand = &cli.Command{
 			return err
 		}
 		defer closeApplier()
+		paint := plain
+		if wantsColor(c.String("color"), c.Root().Writer, os.Getenv) {
+			paint = coloured
+		}
 		errs := make([]error, len(jobs))
 		for i, job := range jobs {
 			var differences []agent.Difference
 			differences, errs[i] = applier.Look(ctx, job, true)
 			for _, d := range differences {
-				if _, err := c.Root().Writer.Write(unified(job, d)); err != nil {
+				if _, err := c.Root().Writer.Write(unified(job.Target.Container.String(), d, paint)); err != nil {
 					return err
 				}
 			}
@@ -42,23 +54,25 @@ var diffCommand = &cli.Command{
 	},
 }
 
-// unified is the difference as a person reads it; of a sensitive file it says
-// only that there is one.
-func unified(job agent.Job, d agent.Difference) []byte {
-	name := job.Target.Container.String() + ":" + d.File.Path
-	switch {
-	case !d.Changed:
-		return nil
-	case d.File.Sensitive:
-		return fmt.Appendf(nil, "%s: differs (sensitive: its content is not shown)\n", name)
+var colorWords = []string{"auto", "always", "never"}
+
+func validColor(s string) error {
+	if !slices.Contains(colorWords, s) {
+		return errors.New("it is auto, always or never")
 	}
-	before := name
-	if !d.Existed {
-		before = "/dev/null"
+	return nil
+}
+
+// wantsColor decides for --color. Whoever set NO_COLOR wants none unless this flag
+// asks for it (no-color.org).
+func wantsColor(when string, w io.Writer, getenv func(string) string) bool {
+	if when != "auto" {
+		return when == "always"
 	}
-	text := diff.Diff(before, d.Inside, name, d.File.Data)
-	if text == nil {
-		return fmt.Appendf(nil, "%s: mode or owner differ, the content is equal\n", name)
+	file, ok := w.(*os.File)
+	if !ok || getenv("NO_COLOR") != "" || getenv("TERM") == "dumb" {
+		return false
 	}
-	return text
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
