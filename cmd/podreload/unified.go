@@ -35,6 +35,8 @@ func unified(container string, d agent.Difference, paint painter) []byte {
 		return nil
 	case d.File.Sensitive:
 		return fmt.Appendf(nil, "%s: differs (sensitive: its content is not shown)\n", name)
+	case d.File.Absent && len(d.Inside) == 0:
+		return fmt.Appendf(nil, "%s: is empty, and goes\n", name)
 	case d.Existed && bytes.Equal(d.Inside, d.File.Data):
 		return fmt.Appendf(nil, "%s: mode or owner differ, the content is equal\n", name)
 	case !isText(d.Inside) || !isText(d.File.Data):
@@ -42,12 +44,15 @@ func unified(container string, d agent.Difference, paint painter) []byte {
 	case !d.Existed && len(d.File.Data) == 0:
 		return fmt.Appendf(nil, "%s: is missing inside, and empty\n", name)
 	}
-	before := name
+	before, after := name, name
 	if !d.Existed {
 		before = "/dev/null"
 	}
+	if d.File.Absent {
+		after = "/dev/null"
+	}
 	var out bytes.Buffer
-	for i, line := range strings.Split(strings.TrimSuffix(string(diff.Diff(before, d.Inside, name, d.File.Data)), "\n"), "\n") {
+	for i, line := range strings.Split(strings.TrimSuffix(string(diff.Diff(before, d.Inside, after, d.File.Data)), "\n"), "\n") {
 		if i > 0 { // the first is the command that would have made it
 			fmt.Fprintln(&out, paint(visible(line)))
 		}

@@ -25,6 +25,8 @@ func TestUnified(t *testing.T) {
 	sensitive.File.Sensitive = true
 	empty := difference("", "")
 	empty.Existed = false
+	goes, goesEmpty := difference("one\n", ""), difference("", "")
+	goes.File.Absent, goesEmpty.File.Absent = true, true
 	for what, test := range map[string]struct {
 		d    agent.Difference
 		want string
@@ -34,6 +36,8 @@ func TestUnified(t *testing.T) {
 		"no newline":  {difference("a", "b\n"), "--- " + name + "\n+++ " + name + "\n@@ -1,1 +1,1 @@\n-a\n\\ No newline at end of file\n+b\n"},
 		"missing":     {missing, "--- /dev/null\n+++ " + name + "\n@@ -0,0 +1,1 @@\n+one\n"},
 		"empty":       {empty, name + ": is missing inside, and empty\n"},
+		"goes":        {goes, "--- " + name + "\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-one\n"},
+		"goes, empty": {goesEmpty, name + ": is empty, and goes\n"},
 		"mode":        {difference("a\n", "a\n"), name + ": mode or owner differ, the content is equal\n"},
 		"sensitive":   {sensitive, name + ": differs (sensitive: its content is not shown)\n"},
 		"binary":      {difference("a\x00b", "text\n"), name + ": differs (no text: 3 bytes inside, 5 bytes new)\n"},
