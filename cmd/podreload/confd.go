@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -142,7 +143,7 @@ func completeFromConfd(c *cli.Command) {
 			return
 		}
 		if err := c.Set(flag, v.text); err != nil {
-			found.err = fmt.Errorf("%s: %q: %w", v.from, v.text, err)
+			found.err = fmt.Errorf("%s: %w", v.from, err)
 		}
 	}
 	set("confdir", values["confdir"]) // before the file that lies in it
@@ -245,7 +246,7 @@ func confdEnvironment(environ []string) map[string]confdValue {
 // readConfdFile reads confd.toml; none is no error, as there. Keys that are not
 // known are left alone: they are of other stores, or tune confd.
 func readConfdFile(file string) (map[string]confdValue, error) {
-	f, err := os.Open(file)
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a FIFO is not waited for
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil
 	}
@@ -253,6 +254,9 @@ func readConfdFile(file string) (map[string]confdValue, error) {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, cmp.Or(err, errors.New("is not a regular file"))
+	}
 	text, err := io.ReadAll(io.LimitReader(f, maxConfdFile+1))
 	switch {
 	case err != nil:
