@@ -38,7 +38,7 @@ func (p Problem) Error() string { return p.String() }
 
 // byPlace orders problems by file and line.
 func byPlace(a, b Problem) int {
-	return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line, a.Column-b.Column)
+	return cmp.Or(strings.Compare(a.File, b.File), a.Line-b.Line)
 }
 
 // firstError is the error that problems amount to, on one line: the first that
