@@ -45,8 +45,8 @@ type daemon struct {
 	cmd  *exec.Cmd
 }
 
-func startDaemon(dir string, n *testenv.Node, e *testenv.Etcd) (*daemon, error) {
-	if err := testenv.WriteTree(filepath.Join(dir, "etc"), conf()); err != nil {
+func startDaemon(dir string, n *testenv.Node, e *testenv.Etcd, conf map[string]string) (*daemon, error) {
+	if err := testenv.WriteTree(filepath.Join(dir, "etc"), conf); err != nil {
 		return nil, err
 	}
 	d := &daemon{log: filepath.Join(dir, "daemon.log"), line: []string{

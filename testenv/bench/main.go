@@ -48,7 +48,7 @@ func run(ctx context.Context, n int) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(table(os.Stdout, s, n, load), checks(ctx, os.Stdout, s, n), proofs(ctx, os.Stdout, s, n))
+	return errors.Join(table(os.Stdout, s, n, load), checks(ctx, os.Stdout, s, n), proofs(ctx, os.Stdout, s, n), manyKeys(ctx, os.Stdout, s, n))
 }
 
 // progress says what takes a moment.

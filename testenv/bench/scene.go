@@ -135,7 +135,7 @@ func (s *scene) startTargets(ctx context.Context) (*receiver, error) {
 		return nil, err
 	}
 	progress("starting podreload daemon")
-	if s.daemon, err = startDaemon(s.dir, s.node, s.etcd); err != nil {
+	if s.daemon, err = startDaemon(s.dir, s.node, s.etcd, conf()); err != nil {
 		return nil, err
 	}
 	s.later(s.daemon)

@@ -102,6 +102,9 @@ func (r *rig) held() (kinds []string, threads int, err error) {
 		if err != nil {
 			return nil, 0, err
 		}
+		if strings.Contains(link, "/run/locks/") {
+			return nil, 0, fmt.Errorf("it holds the lock %s: an apply is under way", link)
+		}
 		kinds = append(kinds, number.ReplaceAllString(link, "N"))
 	}
 	slices.Sort(kinds)
