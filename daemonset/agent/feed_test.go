@@ -6,6 +6,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/daemonset/template"
 )
 
 // TestSettle holds `wait` to what it promises: a true quiet period with a
@@ -63,6 +66,18 @@ func TestBackoff(t *testing.T) {
 			if got < want || got > want+want/5 {
 				t.Fatalf("after %d failures: %v, want %v and up to a fifth", failures, got, want)
 			}
+		}
+	}
+}
+
+// TestClockSetBack: a reload that seems to be of the future does not hold back the next.
+func TestClockSetBack(t *testing.T) {
+	job := Job{Bound: &template.Bound{Profile: &template.Profile{MinReloadInterval: time.Minute}}}
+	now := time.Now()
+	for told, held := range map[time.Duration]bool{-2 * time.Minute: false, -time.Second: true, time.Hour: false} {
+		rec := state.Record{Told: now.Add(told)}
+		if err := tooSoon(job, &rec, now); (err != nil) != held {
+			t.Errorf("told %v from now: %v, want it held: %v", told, err, held)
 		}
 	}
 }

@@ -25,7 +25,7 @@ func hold(job Job, c *crossing, rec *state.Record) error {
 func tooSoon(job Job, rec *state.Record, now time.Time) error {
 	interval := job.profile().MinReloadInterval
 	at := rec.Told.Add(interval)
-	if interval == 0 || rec.Told.IsZero() || rec.Owed || !now.Before(at) {
+	if interval == 0 || rec.Told.IsZero() || rec.Owed || !now.Before(at) || now.Before(rec.Told) { // the last: the clock was set back
 		return nil
 	}
 	return &laterError{at: at, error: failed(daemonset.Waiting, fmt.Errorf("the last reload was at %s; the next is held back until %s (min_reload_interval %v)",
