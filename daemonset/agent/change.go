@@ -106,7 +106,7 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 	case req.Signal != 0 && !result.Signalled && (owed || result.Changed()):
 		return failed(daemonset.Failed, fmt.Errorf("the shim did not signal process %d", c.server.Pid()))
 	}
-	commands = due(commands, owed || want.back, files, result)
+	commands = due(commands, job, owed || want.back, files, result)
 	if err := a.runReloads(ctx, job, c, commands, rec); err != nil {
 		return err
 	}

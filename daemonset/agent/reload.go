@@ -11,6 +11,7 @@ import (
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/exec"
 	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/daemonset/template"
 	"github.com/podreload/podreload/shim"
 )
 
@@ -45,8 +46,10 @@ func reloads(job Job) []reload {
 }
 
 // due are those to be run: of what has changed, as confd does it, or all where nothing is
-// known of what the server has read.
-func due(all []reload, owed bool, files []daemonset.File, result shim.Result) (out []reload) {
+// known of what the server has read. What has no command is told to a server that is
+// known by those of the others: what it has not read is not live.
+func due(all []reload, job Job, owed bool, files []daemonset.File, result shim.Result) (out []reload) {
+	_, server, _ := presetOf(job.profile())
 	var changed []string
 	for i, r := range result.Files {
 		if r.Changed && i < len(files) {
@@ -57,16 +60,22 @@ func due(all []reload, owed bool, files []daemonset.File, result shim.Result) (o
 		return nil
 	}
 	for _, r := range all {
-		// What was removed, and what comes back, has no resource of the profile's.
-		if owed || slices.ContainsFunc(changed, func(name string) bool { return slices.Contains(r.resources, name) || !hasResource(all, name) }) {
+		if owed || slices.ContainsFunc(changed, func(name string) bool {
+			return slices.Contains(r.resources, name) || server && !hasCommand(all, name) || !hasResource(job, name)
+		}) {
 			out = append(out, r)
 		}
 	}
 	return out
 }
 
-func hasResource(all []reload, name string) bool {
+func hasCommand(all []reload, name string) bool {
 	return slices.ContainsFunc(all, func(r reload) bool { return slices.Contains(r.resources, name) })
+}
+
+// hasResource is false for what was removed, and for what comes back.
+func hasResource(job Job, name string) bool {
+	return slices.ContainsFunc(job.Bound.Resources, func(r *template.Resource) bool { return r.Name == name })
 }
 
 // runReloads runs reload commands, and keeps what they said. One that fails stops the
