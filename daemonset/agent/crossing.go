@@ -124,10 +124,11 @@ func (c *crossing) before() (*verify.Proof, error) {
 }
 
 // successor answers whether the server is another than the one that was
-// signalled last, or has gone: then nothing that was proved counts any more.
+// signalled last, or has gone: then nothing that was proved counts any more. It is
+// another too where there was nobody to signal and now there is.
 func (c *crossing) successor(last *daemonset.Process) bool {
 	if last == nil {
-		return false
+		return c.server != nil || c.waiting != nil
 	}
 	if c.server == nil {
 		return c.waiting != nil

@@ -33,7 +33,7 @@ func (w *worker) wake() {
 
 func (w *worker) run(ctx context.Context) {
 	w.wake()
-	resync := time.Now().Add(jitter(w.resync))
+	var resync time.Time // at once: with another profile equal files may mean something else
 	timer := time.NewTimer(w.resync)
 	defer timer.Stop()
 	var status, said daemonset.Status
