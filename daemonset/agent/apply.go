@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,10 +58,12 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 	}
 
 	rec := a.record(job.Target)
-	before := rec.Status
+	before := rec
+	before.Good = slices.Clone(rec.Good)
 	unchanged, err := a.pass(ctx, job, &rec)
 	conclude(&rec.Status, job, err)
-	if !unchanged || before.State != rec.State || before.Reason != rec.Reason || before.Revision != rec.Revision {
+	if !unchanged || before.State != rec.State || before.Reason != rec.Reason || before.Revision != rec.Revision ||
+		!slices.Equal(before.Good, rec.Good) || !slices.Equal(before.Filled, rec.Filled) {
 		if saveErr := a.Store.Save(rec); saveErr != nil {
 			err = errors.Join(err, fmt.Errorf("keep the record of %s: %w", job.Target.Container, saveErr))
 		} else {
@@ -108,11 +111,15 @@ func (a *Applier) lock(ctx context.Context, id string) (func(), error) {
 
 // record reads what is known of the target. A container that is seen for the
 // first time, or under another profile, or whose record makes no sense, owes a
-// reload: files that happen to be in place do not show what its server has read.
+// reload: files that happen to be in place do not show what its server has read. What
+// another profile left there is taken over: the way back, what was begun, the files that are to go.
 func (a *Applier) record(t daemonset.Target) state.Record {
 	rec, err := a.Store.Load(t.Container.ID)
-	if err != nil || rec.Profile != t.Profile {
+	switch {
+	case err != nil:
 		return state.Record{Status: newStatus(t)}
+	case rec.Profile != t.Profile:
+		return state.Record{Status: newStatus(t), Good: rec.Good, Next: rec.Next, Filled: rec.Filled, Told: rec.Told}
 	}
 	return rec
 }

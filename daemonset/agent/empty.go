@@ -39,7 +39,7 @@ func (a *Applier) emptied(job Job, rec *state.Record) error {
 	now := filled(job)
 	had := rec.Filled
 	if rec.Revision == 0 && len(now) < len(job.Bound.Keys()) {
-		had = a.filledElsewhere() // a pod that starts meanwhile
+		had = append(slices.Clip(had), a.filledElsewhere()...) // a pod that starts meanwhile
 	}
 	var empty []string
 	for _, key := range job.Bound.Keys() {
@@ -55,7 +55,7 @@ func (a *Applier) emptied(job Job, rec *state.Record) error {
 	if rec.Revision == 0 {
 		return failed(daemonset.Waiting, err)
 	}
-	return failed(daemonset.Stale, fmt.Errorf("the files of revision %d stay in place: %w", rec.Revision, err))
+	return failed(daemonset.Stale, fmt.Errorf("the files in place stay: %w", err))
 }
 
 // filledElsewhere is what other targets of this node found filled.

@@ -19,6 +19,10 @@ type goal struct {
 	digest   string           // of files
 	revision int64
 	back     bool // they are the previous ones: what the profile wants did not take
+
+	// instead is why they are not what etcd says now, which makes no files: what was begun
+	// or is in place is looked after all the same.
+	instead error
 }
 
 func (g goal) all() []daemonset.File { return slices.Concat(g.files, g.gone) }
@@ -33,13 +37,20 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 	if err != nil {
 		return false, err
 	}
-	if unchanged, err = a.reach(ctx, job, want, rec); err != nil {
-		return unchanged, err
-	}
-	if want.back {
+	unchanged, err = a.reach(ctx, job, want, rec)
+	switch {
+	case err != nil && want.instead != nil:
+		return false, failed(StateOf(err), fmt.Errorf("%w; meanwhile: %w", want.instead, err))
+	case err != nil:
+		return false, err
+	case want.instead != nil:
+		rec.Revision = want.revision
+		return unchanged, want.instead
+	case want.back:
 		return unchanged, failed(daemonset.RolledBack, fmt.Errorf("%s; the previous files are back and live", rec.Why))
 	}
 	rec.Revision = want.revision
+	describe(rec.Good, want.files)
 	if job.Snapshot != nil {
 		rec.Filled = filled(job)
 	}
@@ -47,18 +58,37 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 }
 
 // goal decides what is to be in place: what the snapshot makes of the profile,
-// unless that is known not to take. Without a snapshot it is what an apply that
-// was cut off was about, or what is live.
+// unless that is known not to take. Where it makes nothing, or there is none, it is what
+// is known without.
 func (a *Applier) goal(ctx context.Context, job Job, rec *state.Record) (want goal, err error) {
 	switch {
 	case job.Retire:
-		want.revision = rec.Revision
-	case job.Snapshot != nil:
-		if err := a.emptied(job, rec); err != nil {
-			return goal{}, err
-		}
+		return a.accept(goal{revision: rec.Revision}, rec)
+	case job.Snapshot == nil:
+		return a.known(job, rec)
+	}
+	err = a.emptied(job, rec)
+	if err == nil {
 		want.revision = job.Snapshot.Revision()
 		want.files, err = a.render(ctx, job)
+	}
+	if err == nil {
+		return a.accept(want, rec)
+	}
+	if ctx.Err() != nil {
+		return goal{}, err
+	}
+	want, unknown := a.known(job, rec)
+	if unknown != nil {
+		return goal{}, err
+	}
+	want.instead = err
+	return want, nil
+}
+
+// known is what an apply that was cut off was about, or what is live.
+func (a *Applier) known(job Job, rec *state.Record) (want goal, err error) {
+	switch {
 	case rec.Next != nil:
 		want.revision = rec.Next.Revision
 		want.files, err = a.Store.Recall(rec.ContainerID, rec.Next.Files)
@@ -75,8 +105,14 @@ func (a *Applier) goal(ctx context.Context, job Job, rec *state.Record) (want go
 	if err != nil {
 		return goal{}, failed(StateOf(err), err)
 	}
+	return a.accept(want, rec)
+}
+
+// accept takes files for the goal, and what is to go with it, or the previous ones
+// instead.
+func (a *Applier) accept(want goal, rec *state.Record) (goal, error) {
 	want.digest = daemonset.Digest(want.files)
-	want.gone = gone(rec.Good, want.files)
+	want.gone = gone(rec, want.files)
 	if want.digest != rec.Rejected {
 		return want, nil
 	}
@@ -88,14 +124,34 @@ func (a *Applier) goal(ctx context.Context, job Job, rec *state.Record) (want go
 }
 
 // gone are the files in place that are to go with their resources, and whose
-// resources are not among the files wanted.
-func gone(good []state.Saved, files []daemonset.File) (out []daemonset.File) {
-	for _, g := range good {
+// resources are not among the files wanted. An apply that is not proved may have put
+// some there too.
+func gone(rec *state.Record, files []daemonset.File) (out []daemonset.File) {
+	var placed []state.Saved
+	if rec.Next != nil {
+		placed = slices.Clone(rec.Next.Files)
+	}
+	for _, g := range rec.Good {
+		if !slices.ContainsFunc(placed, func(p state.Saved) bool { return p.Path == g.Path }) {
+			placed = append(placed, g)
+		}
+	}
+	for _, g := range placed {
 		if g.Remove && !slices.ContainsFunc(files, func(f daemonset.File) bool { return f.Path == g.Path }) {
 			out = append(out, daemonset.File{Resource: g.Resource, Path: g.Path, Absent: true, Remove: true, Sensitive: g.Sensitive})
 		}
 	}
 	return out
+}
+
+// describe keeps what resources say of their files beside what is inside: it may change while
+// these stay the same.
+func describe(good []state.Saved, files []daemonset.File) {
+	for _, f := range files {
+		if i := slices.IndexFunc(good, func(g state.Saved) bool { return g.Path == f.Path }); i >= 0 {
+			good[i].Resource, good[i].Mkdir, good[i].Sensitive, good[i].Remove = f.Resource, f.Mkdir, f.Sensitive, f.Remove
+		}
+	}
 }
 
 // goes tells what gone makes from the files of a profile.

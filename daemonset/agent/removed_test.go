@@ -1,0 +1,120 @@
+package agent_test
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/testenv"
+)
+
+const extraConf = "/etc/nginx/conf.d/extra.conf"
+
+// without takes the rig's extra resource away.
+func (r *rig) without() {
+	r.t.Helper()
+	if err := os.Remove(r.path("etc/conf.d/" + r.name + "-extra.toml")); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// reread waits until the agent has taken up conf.d so many times.
+func (r *rig) reread(times int) {
+	r.t.Helper()
+	eventually(r.t, "conf.d is read again", func() error {
+		if n := len(r.said.lines("conf.d has changed")); n < times {
+			return fmt.Errorf("%d times", n)
+		}
+		return nil
+	})
+}
+
+// TestRemoveIsAsItWasSaidLast: whether a file goes with its resource may be said when it is
+// long in place, and taken back.
+func TestRemoveIsAsItWasSaidLast(t *testing.T) {
+	t.Parallel()
+	for _, remove := range []bool{true, false} {
+		t.Run(fmt.Sprint(remove), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, sharedNode(t, testenv.V2))
+			c := r.pod(testenv.PodConfig{}).Container("nginx")
+			r.write(r.extra(fmt.Sprintf("remove = %v", !remove)))
+			r.start()
+			s := r.live(c, r.put("one"))
+			r.write(r.extra(fmt.Sprintf("remove = %v", remove)))
+			eventually(t, "the record says so", func() error {
+				rec, err := r.applier.Store.Load(c.ID)
+				for _, g := range rec.Good {
+					if g.Path == extraConf && g.Remove != remove {
+						err = fmt.Errorf("remove is %v", g.Remove)
+					}
+				}
+				return err
+			})
+			r.without()
+			r.await(c, "the resource is gone", func(now daemonset.Status) bool {
+				return now.State == daemonset.Live && now.Digest != s.Digest
+			})
+			exec(t, c, fmt.Sprintf("if %v; then ! test -e %s; else test -e %s; fi", remove, extraConf, extraConf))
+		})
+	}
+}
+
+// TestUnprovedFileGoes: a file goes with its resource though its reload was never proved.
+func TestUnprovedFileGoes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.resource(r.name, "dest = \"/tmp/file\"\nreload_cmd = \"test -e /tmp/ready\"")
+	r.write(r.extra("remove = true"))
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	r.put("one")
+	r.in(c, daemonset.Failed, "exit code 1")
+	exec(t, c, "test -e "+extraConf)
+	r.without()
+	r.reread(1)
+	exec(t, c, "touch /tmp/ready")
+	r.await(c, "it is applied", func(s daemonset.Status) bool { return s.State == daemonset.Applied })
+	exec(t, c, "! test -e "+extraConf)
+}
+
+// TestRenamedProfile: what a container's profile left, the profile that comes in its place
+// takes over: the files that are to go, and which keys were filled.
+func TestRenamedProfile(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	app := map[string]string{"app": r.name}
+	list := func(name string) {
+		r.write(map[string]string{
+			"conf.d/" + r.name + ".toml": fmt.Sprintf("[template]\nsrc = %q\ndest = %q\nprefix = %q\nkeys = [\"/list\"]\n[profile]\nname = %q\nselect = \"app=%s\"\nprocess = \"nginx\"\ncheck = \"off\"\n",
+				r.name+".tmpl", conf, "/"+r.name, name, r.name),
+			"templates/" + r.name + ".tmpl": `server { listen 80; location / { return 200 "{{range gets "/list/*"}}{{.Value}} {{end}}"; } }`,
+		})
+	}
+	list(r.name)
+	r.write(r.extra("remove = true"))
+	p := r.pod(testenv.PodConfig{Labels: app})
+	c := p.Container("nginx")
+	r.start()
+	r.live(c, r.putKey(r.key("list/a"), "A"))
+	serves(t, p, "A ")
+	if _, err := r.etcd.Client().Delete(t.Context(), r.key("list/a")); err != nil {
+		t.Fatal(err)
+	}
+	r.in(c, daemonset.Stale, "allow_empty")
+
+	r.without()
+	r.reread(1)
+	list(r.name + "-renamed")
+	s := r.await(c, "it is held under the new name", func(s daemonset.Status) bool {
+		return s.Profile == r.name+"-renamed" && s.Failures > 2
+	})
+	if s.State == daemonset.Live {
+		t.Errorf("status %+v, want it held", s)
+	}
+	serves(t, p, "A ")
+	r.live(c, r.putKey(r.key("list/b"), "B"))
+	serves(t, p, "B ")
+	exec(t, c, "! test -e "+extraConf)
+}
