@@ -40,10 +40,12 @@ func (a *Agent) follow(ctx context.Context, targets []daemonset.Target, containe
 			continue
 		case !ok && runs && w.job.Retire:
 			continue
+		case !ok && runs && a.Config.Unread != nil && !a.known(w):
+			continue // it may be in what could not be read, which is said
 		}
 		delete(a.workers, id)
 		ended = append(ended, w)
-		if !ok && runs && !a.meant(targets, w.job.Target) {
+		if !ok && runs && !(a.known(w) && meant(targets, w.job.Target)) {
 			a.retire(ctx, w)
 		}
 	}
@@ -64,12 +66,17 @@ func (a *Agent) current(w *worker) bool {
 	return ok && p == w.job.profile()
 }
 
-// meant says whether the profile is there still, and meant for the pod, even if that cannot
-// be done now.
-func (a *Agent) meant(targets []daemonset.Target, old daemonset.Target) bool {
-	_, known := a.Config.Profile(old.Profile)
-	return known && slices.ContainsFunc(targets, func(t daemonset.Target) bool {
-		return t.Container.Pod.SandboxID == old.Container.Pod.SandboxID && slices.Contains(strings.Split(t.Profile, ","), old.Profile)
+// known says whether conf.d has a profile of the name of the worker's.
+func (a *Agent) known(w *worker) bool {
+	_, ok := a.Config.Profile(w.job.Target.Profile)
+	return ok
+}
+
+// meant says whether the profile is for the pod still, though nobody can say now for which
+// container.
+func meant(targets []daemonset.Target, old daemonset.Target) bool {
+	return slices.ContainsFunc(targets, func(t daemonset.Target) bool {
+		return t.State != "" && t.Container.Pod.SandboxID == old.Container.Pod.SandboxID && slices.Contains(strings.Split(t.Profile, ","), old.Profile)
 	})
 }
 

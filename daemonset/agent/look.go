@@ -43,7 +43,8 @@ func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference
 		return nil, err
 	}
 	// Those that are to go with their resources, too.
-	files = append(files, gone(a.record(job.Target).Good, files)...)
+	rec := a.record(job.Target)
+	files = append(files, gone(&rec, files)...)
 	compared, err := a.cross(ctx, c, request(shim.Compare, files, job.Target.Container))
 	if err != nil {
 		return nil, err

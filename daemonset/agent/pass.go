@@ -73,6 +73,9 @@ func (a *Applier) goal(ctx context.Context, job Job, rec *state.Record) (want go
 		want.files, err = a.render(ctx, job)
 	}
 	if err == nil {
+		err = unsure(job, gone(rec, want.files))
+	}
+	if err == nil {
 		return a.accept(want, rec)
 	}
 	if ctx.Err() != nil {
@@ -142,6 +145,16 @@ func gone(rec *state.Record, files []daemonset.File) (out []daemonset.File) {
 		}
 	}
 	return out
+}
+
+// unsure refuses to take files away whose resources may be in a part of conf.d that
+// could not be read.
+func unsure(job Job, gone []daemonset.File) error {
+	if len(gone) == 0 || job.profile().Unread == nil {
+		return nil
+	}
+	return failed(daemonset.Invalid, fmt.Errorf("whether %s (remove = true) is to go cannot be told, so nothing changes until this is mended: %w",
+		gone[0].Path, job.profile().Unread))
 }
 
 // describe keeps what resources say of their files beside what is inside: it may change while

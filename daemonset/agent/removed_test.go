@@ -118,3 +118,37 @@ func TestRenamedProfile(t *testing.T) {
 	serves(t, p, "B ")
 	exec(t, c, "! test -e "+extraConf)
 }
+
+// TestUnreadFileRemovesNothing: a slip of the pen in conf.d is no reason to take files
+// away, whoever reads it first.
+func TestUnreadFileRemovesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.write(r.extra("remove = true"))
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	r.live(c, r.put("one"))
+	extra := "conf.d/" + r.name + "-extra.toml"
+	r.write(map[string]string{extra: "[template\n"})
+	r.reread(1)
+	r.put("two")
+	r.in(c, daemonset.Invalid, extra, extraConf)
+	exec(t, c, "test -e "+extraConf)
+	r.stop()
+	r.start()
+	r.in(c, daemonset.Invalid, extra, extraConf)
+	exec(t, c, "test -e "+extraConf)
+
+	r.write(r.extra("remove = true"))
+	s := r.live(c, r.put("three"))
+	if len(s.Files) != 2 {
+		t.Errorf("files %+v, want 2", s.Files)
+	}
+	// All of them at once, as when conf.d is not mounted.
+	if err := os.Rename(r.path("etc/conf.d"), r.path("etc/away")); err != nil {
+		t.Fatal(err)
+	}
+	r.reread(2)
+	r.live(c, r.put("four"))
+	exec(t, c, "test -e "+extraConf)
+}

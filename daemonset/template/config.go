@@ -12,6 +12,10 @@ type Config struct {
 	Profiles []*Profile // by name
 	Problems []Problem  // by file and line
 	Notes    []Problem  // what means something else to confd, by file and line; all are warnings
+
+	// Unread is set where a part of conf.d could not be read: what is missing here may be
+	// in it.
+	Unread error
 }
 
 // Load reads <confdir>/conf.d and <confdir>/templates. What is wrong with one
@@ -34,10 +38,11 @@ func Load(confdir string) (*Config, error) {
 		files = append(files, loadFile(library, name))
 	}
 	library.root = nil
-	c := &Config{Problems: problems}
+	c := &Config{Problems: problems, Unread: unread(problems, files)}
 	groups := group(files)
 	for _, g := range groups {
 		profile, problems := g.profile()
+		profile.Unread = c.Unread
 		c.Notes = append(c.Notes, g.notes(profile)...)
 		profile.sum = g.sum(profile, library)
 		c.Profiles = append(c.Profiles, profile)
@@ -54,6 +59,22 @@ func Load(confdir string) (*Config, error) {
 	slices.SortStableFunc(c.Problems, byPlace)
 	slices.SortStableFunc(c.Notes, byPlace)
 	return c, nil
+}
+
+// unread is the first of what could not be read of conf.d, or not so that one could tell
+// the profile that it is of.
+func unread(walked []Problem, files []*file) error {
+	if len(walked) > 0 {
+		return walked[0]
+	}
+	for _, f := range files {
+		if f.keys == nil {
+			if err := firstError(f.problems); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // Profile finds a profile by name.

@@ -42,6 +42,10 @@ type Profile struct {
 
 	Resources []*Resource // in the order of their files, or as gathered
 
+	// Unread is that of the [Config] that it was first in: a resource that it lacks may be in what
+	// could not be read.
+	Unread error
+
 	sum string // of all that it was read from
 
 	// Err says why the profile cannot be applied. The rest is then what could
