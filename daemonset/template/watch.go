@@ -54,7 +54,7 @@ func (d Dir) Watch(ctx context.Context, known *Config, notify func(Update)) erro
 			notify(Update{Config: config, Err: err})
 			said = now
 		}
-		settle(ctx, watcher)
+		settle(ctx, watcher, filepath.Clean(confdir))
 		if watcher != nil {
 			watcher.Close() // it has nothing to say: the next is a new one
 		}
@@ -94,8 +94,9 @@ func watchFolders(confdir string) (*fsnotify.Watcher, error) {
 	return watcher, nil
 }
 
-// settle waits for a change and until no other follows, or for the time to look anyway.
-func settle(ctx context.Context, watcher *fsnotify.Watcher) {
+// settle waits for a change and until no other follows, or for the time to look anyway. What
+// goes on beside confdir is none.
+func settle(ctx context.Context, watcher *fsnotify.Watcher, confdir string) {
 	late := time.NewTimer(relook)
 	defer late.Stop()
 	quiet := time.NewTimer(relook)
@@ -105,7 +106,7 @@ func settle(ctx context.Context, watcher *fsnotify.Watcher) {
 	if watcher != nil {
 		events, broken = watcher.Events, watcher.Errors
 	}
-	for first := true; ; first = false {
+	for first := true; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -114,11 +115,15 @@ func settle(ctx context.Context, watcher *fsnotify.Watcher) {
 		case <-quiet.C:
 			return
 		case <-broken: // events were lost: which of them does not matter
-		case <-events:
+		case e := <-events:
+			if beside := filepath.Dir(confdir); beside != confdir && e.Name != confdir && filepath.Dir(e.Name) == beside {
+				continue
+			}
 		}
 		quiet.Reset(settleQuiet)
 		if first {
 			late.Reset(settleLongest)
+			first = false
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -186,5 +187,35 @@ func TestWatchGone(t *testing.T) {
 	u := w.await("it is back", func(u Update) bool { return u.Err == nil && profileOf(u, "b") != nil })
 	if profileOf(u, "a") != nil {
 		t.Error("what was in the old one is still there")
+	}
+}
+
+// TestWatchBesideBusyFolder: what goes on beside a confdir, as in /etc or /tmp, is no reason to
+// read it again.
+func TestWatchBesideBusyFolder(t *testing.T) {
+	parent := t.TempDir()
+	confdir := filepath.Join(parent, "etc")
+	if err := testenv.WriteTree(confdir, resourceFiles("a", "one")); err != nil {
+		t.Fatal(err)
+	}
+	watcher, err := watchFolders(confdir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watcher.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	busy.Go(func() {
+		for ctx.Err() == nil {
+			if err := os.WriteFile(filepath.Join(parent, "noise"), nil, 0o600); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(3 * settleQuiet)
+		}
+	})
+	if settle(ctx, watcher, confdir); ctx.Err() == nil {
+		t.Error("it woke up")
 	}
 }
