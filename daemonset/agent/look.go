@@ -20,8 +20,8 @@ type Difference struct {
 	Inside  []byte // the content now; nil unless it was asked for
 }
 
-// Look renders the job's files and compares them with those inside, and looks for those
-// whose resources have gone and which are to go, too (Absent). Nothing changes. With content it brings what is inside out, for a diff.
+// Look renders the job's files and compares them, and those that would go (Absent), with
+// what is inside. Nothing changes. With content it brings what is inside out, for a diff.
 func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference, error) {
 	if err := job.undecided(); err != nil {
 		return nil, err
@@ -29,10 +29,12 @@ func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference
 	if err := supported(job); err != nil {
 		return nil, err
 	}
-	files, err := a.render(ctx, job)
+	rec := a.record(job.Target)
+	want, err := a.wanted(ctx, job, &rec)
 	if err != nil {
 		return nil, err
 	}
+	files := want.all()
 	init, err := pin(job.Target.Container)
 	if err != nil {
 		return nil, err
@@ -42,9 +44,6 @@ func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference
 	if files, err = a.named(ctx, job, init, files); err != nil {
 		return nil, err
 	}
-	// Those that are to go with their resources, too.
-	rec := a.record(job.Target)
-	files = append(files, gone(&rec, files)...)
 	compared, err := a.cross(ctx, c, request(shim.Compare, files, job.Target.Container))
 	if err != nil {
 		return nil, err
@@ -53,7 +52,7 @@ func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference
 	for i, r := range compared.Files {
 		d := Difference{File: files[i], Existed: r.Existed, Changed: r.Changed}
 		if content && r.Changed && r.Existed && !d.File.Sensitive {
-			inside, err := a.cross(ctx, c, request(shim.Read, []daemonset.File{{Path: r.Path}}, job.Target.Container))
+			inside, err := a.cross(ctx, c, request(shim.Read, files[i:i+1], job.Target.Container))
 			if err != nil {
 				return nil, err
 			}

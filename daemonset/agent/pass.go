@@ -63,18 +63,11 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 func (a *Applier) goal(ctx context.Context, job Job, rec *state.Record) (want goal, err error) {
 	switch {
 	case job.Retire:
-		return a.accept(goal{revision: rec.Revision}, rec)
+		return a.accept(goalOf(nil, rec.Revision, rec), rec)
 	case job.Snapshot == nil:
 		return a.known(job, rec)
 	}
-	err = a.emptied(job, rec)
-	if err == nil {
-		want.revision = job.Snapshot.Revision()
-		want.files, err = a.render(ctx, job)
-	}
-	if err == nil {
-		err = unsure(job, gone(rec, want.files))
-	}
+	want, err = a.wanted(ctx, job, rec)
 	if err == nil {
 		return a.accept(want, rec)
 	}
@@ -87,6 +80,19 @@ func (a *Applier) goal(ctx context.Context, job Job, rec *state.Record) (want go
 	}
 	want.instead = err
 	return want, nil
+}
+
+// wanted is what the snapshot makes of the profile.
+func (a *Applier) wanted(ctx context.Context, job Job, rec *state.Record) (want goal, err error) {
+	if err := a.emptied(job, rec); err != nil {
+		return goal{}, err
+	}
+	files, err := a.render(ctx, job)
+	if err != nil {
+		return goal{}, err
+	}
+	want = goalOf(files, job.Snapshot.Revision(), rec)
+	return want, unsure(job, want.gone)
 }
 
 // known is what an apply that was cut off was about, or what is live.
@@ -108,14 +114,11 @@ func (a *Applier) known(job Job, rec *state.Record) (want goal, err error) {
 	if err != nil {
 		return goal{}, failed(StateOf(err), err)
 	}
-	return a.accept(want, rec)
+	return a.accept(goalOf(want.files, want.revision, rec), rec)
 }
 
-// accept takes files for the goal, and what is to go with it, or the previous ones
-// instead.
+// accept takes a goal, or the previous files instead.
 func (a *Applier) accept(want goal, rec *state.Record) (goal, error) {
-	want.digest = daemonset.Digest(want.files)
-	want.gone = gone(rec, want.files)
 	if want.digest != rec.Rejected {
 		return want, nil
 	}
@@ -124,6 +127,10 @@ func (a *Applier) accept(want goal, rec *state.Record) (goal, error) {
 		return want, err
 	}
 	return previous, nil
+}
+
+func goalOf(files []daemonset.File, revision int64, rec *state.Record) goal {
+	return goal{files: files, gone: gone(rec, files), digest: daemonset.Digest(files), revision: revision}
 }
 
 // gone are the files in place that are to go with their resources, and whose

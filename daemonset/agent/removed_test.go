@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/agent"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -151,4 +152,28 @@ func TestUnreadFileRemovesNothing(t *testing.T) {
 	r.reread(2)
 	r.live(c, r.put("four"))
 	exec(t, c, "test -e "+extraConf)
+}
+
+// TestGoingFileIsShown: who looks before an apply sees what it would take away, and what
+// it would hold.
+func TestGoingFileIsShown(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, sharedNode(t, testenv.V2))
+	r.write(r.extra("remove = true"))
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	r.live(c, r.put("one"))
+	r.stop()
+	r.without()
+	differences, err := r.applier.Look(t.Context(), r.manual(c), true)
+	if err != nil || len(differences) != 2 || differences[0].Changed {
+		t.Fatalf("differences %+v, %v; want 2, of which the first is none", differences, err)
+	}
+	if d := differences[1]; d.File.Path != extraConf || !d.File.Absent || !d.Changed || !d.Existed || len(d.Inside) == 0 {
+		t.Errorf("difference %+v, want that %s goes", d, extraConf)
+	}
+	r.write(map[string]string{"conf.d/" + r.name + "-extra.toml": "[template\n"})
+	if _, err := r.applier.Look(t.Context(), r.manual(c), true); agent.StateOf(err) != daemonset.Invalid {
+		t.Errorf("with a file that cannot be read: %v, want Invalid", err)
+	}
 }

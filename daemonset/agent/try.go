@@ -50,10 +50,12 @@ func (a *Applier) Check(ctx context.Context, job Job) (check.Verdict, error) {
 	if err := supported(job); err != nil {
 		return check.Verdict{}, err
 	}
-	files, err := a.render(ctx, job)
+	rec := a.record(job.Target)
+	want, err := a.wanted(ctx, job, &rec)
 	if err != nil {
 		return check.Verdict{}, err
 	}
+	files := want.all()
 	c, err := enter(ctx, job)
 	if err != nil {
 		return check.Verdict{}, err
