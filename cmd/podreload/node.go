@@ -244,19 +244,20 @@ func (v *view) status(store *state.Store, t daemonset.Target) (daemonset.Status,
 		ContainerID: t.Container.ID, Name: t.Container.Name, Pod: t.Container.Pod.Name, Namespace: t.Container.Pod.Namespace,
 		Profile: t.Profile, State: t.State, Reason: t.Reason,
 	}
-	if t.State != "" {
+	if t.Container.ID == "" {
 		return s, nil
 	}
 	recorded, err := store.Load(t.Container.ID)
 	switch {
 	case err == nil && recorded.Profile == t.Profile:
-		return recorded.Status, nil
+		s = recorded.Status
+		if t.State != "" { // what is in place stays, whatever became of the profile
+			s.State, s.Reason = t.State, t.Reason
+		}
 	case err != nil && !errors.Is(err, state.ErrNotFound):
 		return s, err
-	}
-	s.State, s.Reason = daemonset.Waiting, "not applied yet: run podreload daemon or podreload apply"
-	if p, ok := v.config.Profile(t.Profile); ok && p.Err != nil {
-		s.State, s.Reason = daemonset.Invalid, p.Err.Error()
+	case t.State == "":
+		s.State, s.Reason = daemonset.Waiting, "not applied yet: run podreload daemon or podreload apply"
 	}
 	return s, nil
 }

@@ -86,15 +86,19 @@ func choosePod(pod []daemonset.Container, profiles []*template.Profile, runs Run
 	return bound(onePerContainer(targets), profiles)
 }
 
-// bound refuses profiles that have errors, and those that take something from the pod which
-// this pod does not have.
+// bound refuses profiles that have errors, which may be why no container was found for
+// them, and those that take something from the pod which this pod does not have.
 func bound(targets []daemonset.Target, profiles []*template.Profile) []daemonset.Target {
 	for i, t := range targets {
-		if t.State != "" {
-			continue
+		n := slices.IndexFunc(profiles, func(p *template.Profile) bool { return p.Name == t.Profile })
+		if n < 0 {
+			continue // no such profile, or two that choose one container
 		}
-		p := profiles[slices.IndexFunc(profiles, func(p *template.Profile) bool { return p.Name == t.Profile })]
-		if _, err := p.Bind(template.FactsOf(t.Container)); err != nil {
+		err := profiles[n].Err
+		if err == nil && t.State == "" {
+			_, err = profiles[n].Bind(template.FactsOf(t.Container))
+		}
+		if err != nil {
 			targets[i].State, targets[i].Reason = daemonset.Invalid, err.Error()
 		}
 	}
