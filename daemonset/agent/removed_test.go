@@ -139,6 +139,8 @@ func TestUnreadFileRemovesNothing(t *testing.T) {
 	r.start()
 	r.in(c, daemonset.Invalid, extra, extraConf)
 	exec(t, c, "test -e "+extraConf)
+	r.write(map[string]string{extra: "# half saved\n"})
+	r.in(c, daemonset.Invalid, extra, "no [template]", extraConf)
 
 	r.write(r.extra("remove = true"))
 	s := r.live(c, r.put("three"))

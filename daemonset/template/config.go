@@ -68,7 +68,7 @@ func unread(walked []Problem, files []*file) error {
 		return walked[0]
 	}
 	for _, f := range files {
-		if f.keys == nil {
+		if f.keys == nil || f.doc.Template == nil && f.doc.Profile == nil {
 			if err := firstError(f.problems); err != nil {
 				return err
 			}

@@ -58,7 +58,7 @@ func (c *Config) Keep(before *Config) (changed bool) {
 	changed = len(c.Profiles) != len(before.Profiles) || fmt.Sprint(c.Problems) != fmt.Sprint(before.Problems)
 	for i, p := range c.Profiles {
 		old, ok := before.Profile(p.Name)
-		if ok && old.sum == p.sum && (old.Unread == nil || p.Unread != nil) {
+		if ok && old.sum == p.sum && (old.Unread == nil || fmt.Sprint(old.Unread) == fmt.Sprint(p.Unread)) {
 			c.Profiles[i] = old
 			continue
 		}
