@@ -19,6 +19,9 @@ const maxCrossings = 24
 // bounded by theirs. The result may be called twice.
 func (a *Applier) turn(ctx context.Context) (done func(), err error) {
 	a.once.Do(func() { a.turns = make(chan struct{}, maxCrossings) })
+	if err := ctx.Err(); err != nil { // else it would be drawn by lot
+		return nil, fmt.Errorf("wait for other crossings: %w", err)
+	}
 	select {
 	case a.turns <- struct{}{}:
 		return sync.OnceFunc(func() { <-a.turns }), nil
