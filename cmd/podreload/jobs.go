@@ -6,6 +6,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 
+	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/template"
@@ -39,9 +40,13 @@ func targetJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([
 		}
 		job.Look = true
 		if job.Bound != nil {
-			if job.Snapshot, err = read.of(ctx, job.Bound); err != nil {
-				return nil, err
-			}
+			job.Snapshot, err = read.of(ctx, job.Bound)
+		}
+		switch {
+		case err != nil && (len(targets) == 1 || ctx.Err() != nil):
+			return nil, err
+		case err != nil: // one that may not be read, say, does not keep the others back
+			job.Target.State, job.Target.Reason = daemonset.Failed, err.Error()
 		}
 		jobs = append(jobs, job)
 	}
@@ -52,22 +57,24 @@ func targetJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([
 type snapshots struct {
 	client  *source.Client
 	timeout time.Duration
-	read    map[string]*source.Snapshot // by the bound profile's ID
+	read    map[string]answer // by the bound profile's ID
+}
+
+type answer struct {
+	snapshot *source.Snapshot
+	err      error
 }
 
 func (s *snapshots) of(ctx context.Context, b *template.Bound) (*source.Snapshot, error) {
-	if snapshot := s.read[b.ID()]; snapshot != nil {
-		return snapshot, nil
+	if a, ok := s.read[b.ID()]; ok {
+		return a.snapshot, a.err
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	snapshot, err := s.client.Read(ctx, b.Keys())
-	if err != nil {
-		return nil, err
-	}
 	if s.read == nil {
-		s.read = map[string]*source.Snapshot{}
+		s.read = map[string]answer{}
 	}
-	s.read[b.ID()] = snapshot
-	return snapshot, nil
+	s.read[b.ID()] = answer{snapshot, err}
+	return snapshot, err
 }

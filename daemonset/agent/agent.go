@@ -153,7 +153,9 @@ func (a *Agent) reconfigure(config *template.Config) {
 			removed = append(removed, p.Name)
 		}
 	}
-	a.Log.WithFields(logrus.Fields{"changed": strings.Join(changed, ","), "removed": strings.Join(removed, ",")}).Info("conf.d has changed")
+	if len(changed)+len(removed) > 0 {
+		a.Log.WithFields(logrus.Fields{"changed": strings.Join(changed, ","), "removed": strings.Join(removed, ",")}).Info("conf.d has changed")
+	}
 	a.Config = config
 }
 

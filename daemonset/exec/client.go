@@ -21,6 +21,10 @@ import (
 // MiB and milliseconds to start one; that they run then costs nothing here.
 const maxStarts = 4
 
+// startTurn is how long the start of one may keep others from being started, many times what
+// it takes: a container can hold it up, and is to delay its own commands alone.
+const startTurn = 2 * time.Second
+
 // Client runs commands. It is safe for concurrent use, and has nothing to close.
 type Client struct {
 	tasks   tasks.TasksClient
@@ -88,6 +92,8 @@ func (c *Client) run(ctx context.Context, container daemonset.Container, command
 		return Result{}, err
 	}
 	defer started()
+	late := time.AfterFunc(startTurn, started)
+	defer late.Stop()
 
 	timeout := command.Timeout
 	if timeout <= 0 {

@@ -109,7 +109,7 @@ func (p *served) settle(ctx context.Context, _ string) error {
 				if err := p.ask(ctx); err != nil {
 					return err
 				}
-				if len(p.before) == workers {
+				if len(p.before) >= workers {
 					return nil
 				}
 			}
@@ -120,12 +120,30 @@ func (p *served) settle(ctx context.Context, _ string) error {
 	}
 }
 
+// askers is how many ask at once. While old and new workers listen, chance decides who of
+// them accepts a single connection; of several a new one gets some as soon as it can.
+const askers = 8
+
 func (p *served) ask(ctx context.Context) error {
-	who, err := p.pod.Get(ctx, 80, "/")
-	if err == nil && !slices.Contains(p.before, who) {
-		p.before = append(p.before, who)
+	type answer struct {
+		who string
+		err error
 	}
-	return err
+	answers := make(chan answer, askers)
+	for range askers {
+		go func() {
+			who, err := p.pod.Get(ctx, 80, "/")
+			answers <- answer{who, err}
+		}()
+	}
+	var errs []error
+	for range askers {
+		a := <-answers
+		if errs = append(errs, a.err); a.err == nil && !slices.Contains(p.before, a.who) {
+			p.before = append(p.before, a.who)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // serves asks until a worker answers that was not there before.
