@@ -18,7 +18,7 @@ import (
 // TestFailedCheckIsRetried: a check that failed is made again, though no key changes.
 func TestFailedCheckIsRetried(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \"/tmp/file\"\ncheck_cmd = \"echo not yet; test -e /tmp/ready && grep value {{.src}}\"", `check = "preset"`)
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
@@ -33,7 +33,7 @@ func TestFailedCheckIsRetried(t *testing.T) {
 // is there, also when that came while it was being rendered.
 func TestFailedRenderIsRetried(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
 	r.start()
@@ -46,7 +46,7 @@ func TestFailedRenderIsRetried(t *testing.T) {
 // place, and the server is told.
 func TestDeletedKeyTakesEffect(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.write(map[string]string{"templates/" + r.name + ".tmpl": `server { listen 80; location / { return 200 "{{getv "/value" "gone"}}"; } }`})
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
@@ -65,7 +65,7 @@ func TestDeletedKeyTakesEffect(t *testing.T) {
 // readable by root alone, and its content is in no diff and no log.
 func TestPrivateKeyStaysOutOfSight(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \""+conf+"\"\nsensitive = true\nmode = \"0600\"", `process = "nginx"`, `check = "preset"`, `namespaces = ["default"]`)
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()

@@ -18,7 +18,7 @@ import (
 // TestRefused: a bad configuration never comes near the running server, and the
 // reason is the server's own, with the real path and line.
 func TestRefused(t *testing.T) {
-	eachVersion(t, func(t *testing.T, node *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, node *testenv.Node) {
 		t.Parallel()
 		r := newRig(t, node)
 		r.profile(r.name, `process = "nginx"`, `check = "preset"`)
@@ -57,7 +57,7 @@ func TestRefused(t *testing.T) {
 // is wanted by then is refused.
 func TestRefusedAfterCutOff(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.profile(r.name, `process = "nginx"`, `check = "preset"`)
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
@@ -92,7 +92,7 @@ func TestCheckCommands(t *testing.T) {
 		"no such command": {`check_cmd = "no-such-command {{.src}}"`, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, sharedNode(t, testenv.V2))
+			r := newRig(t, testenv.SharedNode(t, testenv.V2))
 			r.resource(r.name, tt.cmd+"\n"+`dest = "`+conf+`"`, `process = "nginx"`, `check = "preset"`)
 			c := r.pod(testenv.PodConfig{}).Container("nginx")
 			r.put("value")
@@ -122,7 +122,7 @@ func TestCheckImpossible(t *testing.T) {
 	t.Parallel()
 	for word, state := range map[string]daemonset.State{"preset": daemonset.Unsupported, "if-possible": daemonset.Live} {
 		t.Run(word, func(t *testing.T) {
-			r := newRig(t, sharedNode(t, testenv.V2))
+			r := newRig(t, testenv.SharedNode(t, testenv.V2))
 			r.applier.Checker = impossible{}
 			r.profile(r.name, `process = "nginx"`, fmt.Sprintf("check = %q", word))
 			p := r.pod(testenv.PodConfig{})

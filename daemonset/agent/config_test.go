@@ -26,7 +26,7 @@ func (r *rig) write(files map[string]string) {
 // not change is not touched.
 func TestConfigIsFollowed(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	other := r.name + "-other"
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
@@ -50,7 +50,7 @@ func TestConfigIsFollowed(t *testing.T) {
 // leaves what is in place.
 func TestOneBadFileStopsItsProfileAlone(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	other := r.name + "-other"
 	r.profile(other, `process = "nginx"`)
 	p := r.pod(testenv.PodConfig{})
@@ -91,7 +91,7 @@ func (r *rig) extra(lines string) map[string]string {
 // where it is not.
 func TestResourceGoes(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	for _, remove := range []bool{true, false} {
 		r.write(r.extra(fmt.Sprintf("remove = %v", remove)))
@@ -129,7 +129,7 @@ func TestResourceGoes(t *testing.T) {
 // TestProfileGoes: with the profile go the files that are to.
 func TestProfileGoes(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.write(r.extra("remove = true"))
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
@@ -153,7 +153,7 @@ func TestEmptiedPrefixIsHeld(t *testing.T) {
 	for name, allow := range map[string]bool{"held": false, "allow_empty": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, sharedNode(t, testenv.V2))
+			r := newRig(t, testenv.SharedNode(t, testenv.V2))
 			list := `{{range gets "/list/*"}}{{.Value}} {{end}}{{if exists "/single"}}and {{getv "/single"}}{{end}}`
 			r.write(map[string]string{
 				"conf.d/" + r.name + ".toml": fmt.Sprintf("[template]\nsrc = %q\ndest = \"/etc/nginx/conf.d/default.conf\"\nprefix = %q\nkeys = [\"/list\", \"/single\"]\n[profile]\nname = %q\nprocess = \"nginx\"\ncheck = \"off\"\nallow_empty = %v\n",
@@ -201,7 +201,7 @@ func TestEmptiedPrefixIsHeld(t *testing.T) {
 // its end, and the last of several changes is the one that is live.
 func TestSkippedReloadStillComes(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	const interval = 3 * time.Second
 	r.resource(r.name, "dest = \"/etc/nginx/conf.d/default.conf\"\nmin_reload_interval = \""+interval.String()+"\"", `process = "nginx"`)
 	p := r.pod(testenv.PodConfig{})
@@ -225,7 +225,7 @@ func TestSkippedReloadStillComes(t *testing.T) {
 // that is no plain name leads nowhere.
 func TestKeysOfThePod(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.write(map[string]string{"conf.d/" + r.name + ".toml": fmt.Sprintf(
 		"[template]\nsrc = %q\ndest = '/etc/nginx/conf.d/{{ container }}.conf'\nprefix = '/%s/{{ label \"app\" }}'\nkeys = [\"/value\"]\n"+
 			"[profile]\nname = %q\nprocess = \"nginx\"\ncheck = \"off\"\nnamespaces = [\"default\"]\n", r.name+".tmpl", r.name, r.name)})

@@ -18,7 +18,7 @@ import (
 // TestDrift: what changes inside is set right at the next resync.
 func TestDrift(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resync = 200 * time.Millisecond
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
@@ -44,7 +44,7 @@ func TestDrift(t *testing.T) {
 // files, does not keep drift from being found.
 func TestDriftBesideChanges(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resync = time.Second
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
@@ -61,7 +61,7 @@ func TestDriftBesideChanges(t *testing.T) {
 // count too.
 func TestNothingChanged(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // which would close what is forgotten
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	other := r.name + "-other"
 	r.profile(other, `process = "nginx"`)
 	c := r.pod(testenv.PodConfig{}).Container("nginx")

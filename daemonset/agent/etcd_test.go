@@ -13,7 +13,7 @@ import (
 // TestEtcdComesAndGoes takes one target through all that an etcd can do.
 func TestEtcdComesAndGoes(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.etcd = testenv.NewEtcd(t)
 	first := r.put("first")
 	r.etcd.Stop()
@@ -73,7 +73,7 @@ func TestEtcdComesAndGoes(t *testing.T) {
 func TestBurst(t *testing.T) {
 	t.Parallel()
 	const puts = 200
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
 	r.start()
@@ -95,7 +95,7 @@ func TestBurst(t *testing.T) {
 func TestWait(t *testing.T) {
 	t.Parallel()
 	const puts = 10
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resync = 50 * time.Millisecond
 	quiet := r.name + "-quiet"
 	r.profile(quiet, `process = "nginx"`, `wait = "2s:1m"`)

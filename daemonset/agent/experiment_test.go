@@ -19,7 +19,7 @@ import (
 // in a pod that shares no PIDs serves it, without a restart, a lost request or a
 // trace of us.
 func TestExperiment(t *testing.T) {
-	eachVersion(t, func(t *testing.T, node *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, node *testenv.Node) {
 		t.Parallel()
 		r := newRig(t, node)
 		if err := testenv.WriteTree(r.path("etc"), experimentConf(r.name)); err != nil {

@@ -12,7 +12,7 @@ import (
 // changes there shows at the next look.
 func TestTemplatesAskTheContainer(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \"/tmp/file\"\nowner = \"www-data\"\ngroup = \"shadow\"")
 	r.write(map[string]string{"templates/" + r.name + ".tmpl": `{{getv "/value"}} {{fileExists "/tmp/flag"}} {{join (lookupIP "shop.test") ","}}{{join (lookupIP "unknown.test") ","}} {{lookupIfaceIPV4 "lo"}} {{hostname}}`})
 	p := r.pod(testenv.PodConfig{})
@@ -39,7 +39,7 @@ func TestTemplatesAskTheContainer(t *testing.T) {
 // TestUnknownOwner is said, with the file that has no such line, and nothing is written.
 func TestUnknownOwner(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \"/tmp/file\"\nowner = \"nobody-knows\"")
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()

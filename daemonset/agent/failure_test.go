@@ -18,7 +18,7 @@ import (
 // that costs no reload.
 func TestRenderFails(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
 	r.live(c, r.put("value"))
@@ -36,7 +36,7 @@ func TestRenderFails(t *testing.T) {
 // TestDiskFull: no half a file, and all by itself when there is space again.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	dir := tmpfs(t, "64k")
 	p := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{
 		{Name: "nginx", Mounts: []testenv.Mount{{HostPath: dir, ContainerPath: "/etc/nginx/conf.d"}}},
@@ -66,7 +66,7 @@ func TestDiskFull(t *testing.T) {
 // TestReadOnlyRoot says which directory needs a volume.
 func TestReadOnlyRoot(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	nginx := testenv.ContainerConfig{Name: "nginx", ReadonlyRoot: true}
 	for _, dir := range []string{"/run", "/var/lib/nginx", "/var/log/nginx"} {
 		nginx.Mounts = append(nginx.Mounts, testenv.Mount{HostPath: t.TempDir(), ContainerPath: dir})
@@ -81,7 +81,7 @@ func TestReadOnlyRoot(t *testing.T) {
 // TestContainerDiesHalfWay: between the signal and its proof.
 func TestContainerDiesHalfWay(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.applier.Timeout = time.Hour // the end is noticed, not waited for
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
@@ -105,7 +105,7 @@ func TestContainerDiesHalfWay(t *testing.T) {
 // and no other.
 func TestStuckContainer(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.applier.Timeout = time.Hour // nothing but the end of the filesystem ends it
 	stuck := r.pod(testenv.PodConfig{Name: r.name + "-stuck"}).Container("nginx")
 	well := r.pod(testenv.PodConfig{Name: r.name + "-well"}).Container("nginx")

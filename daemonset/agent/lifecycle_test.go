@@ -12,7 +12,7 @@ import (
 
 // TestContainersComeAndGo follows one pod from its init container to its end.
 func TestContainersComeAndGo(t *testing.T) {
-	eachVersion(t, func(t *testing.T, node *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, node *testenv.Node) {
 		t.Parallel()
 		r := newRig(t, node)
 		revision := r.put("one")
@@ -53,7 +53,7 @@ func TestContainersComeAndGo(t *testing.T) {
 // TestContainerdRestarts changes a key while there is no containerd, which is
 // not needed for that, and starts a container behind its return.
 func TestContainerdRestarts(t *testing.T) {
-	eachVersion(t, func(t *testing.T, node *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, node *testenv.Node) {
 		r := newRig(t, node)
 		p := r.pod(testenv.PodConfig{})
 		c := p.Container("nginx")
@@ -90,7 +90,7 @@ func TestContainerdRestarts(t *testing.T) {
 // start, and what runs is not.
 func TestRecordsOfTheDead(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
 	r.start()
@@ -116,7 +116,7 @@ func TestRecordsOfTheDead(t *testing.T) {
 // for no longer than it takes.
 func TestRecordOfTheDeadIsHeld(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.start()
 	revision := r.put("one")
 	p := r.pod(testenv.PodConfig{})
@@ -144,7 +144,7 @@ func TestRecordOfTheDeadIsHeld(t *testing.T) {
 // TestChoice: who is chosen, by which label, and what is said of the others.
 func TestChoice(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.profile(r.name, `process = "nginx"`, `select = "app=`+r.name+`"`)
 	labels := func(kv ...string) map[string]string {
 		m := map[string]string{}

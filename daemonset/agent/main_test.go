@@ -3,70 +3,29 @@ package agent_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/podreload/podreload/testenv"
 )
 
-// parts are what the tests of this package share, since a node costs seconds.
-// Pods stay until the node ends: each test chooses its own by its own labels.
+// parts are what the tests of this package share beside nodes, on which each test chooses its
+// pods by its own labels.
 var parts struct {
 	sync.Mutex
-	nodes map[testenv.Version]*testenv.Node
-	etcd  *testenv.Etcd
-	dir   string // etcd's
+	etcd *testenv.Etcd
+	dir  string // etcd's
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := closeParts(); err != nil {
-		fmt.Fprintln(os.Stderr, "close the parts:", err)
-		code = 1
-	}
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func closeParts() error {
-	var errs []error
-	for _, n := range parts.nodes {
-		errs = append(errs, n.Close())
-	}
-	if parts.etcd != nil {
-		errs = append(errs, parts.etcd.Close(), os.RemoveAll(parts.dir))
-	}
-	return errors.Join(errs...)
-}
-
-// sharedNode is the node of a version, which starts when first asked for.
-func sharedNode(t testing.TB, v testenv.Version) *testenv.Node {
-	t.Helper()
-	testenv.Needs(t)
-	parts.Lock()
-	defer parts.Unlock()
-	if n := parts.nodes[v]; n != nil {
-		return n
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	n, err := testenv.StartNode(ctx, testenv.NodeConfig{Version: v})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if parts.nodes == nil {
-		parts.nodes = map[testenv.Version]*testenv.Node{}
-	}
-	parts.nodes[v] = n
-	return n
+	testenv.Main(m, func() error {
+		if parts.etcd == nil {
+			return nil
+		}
+		return errors.Join(parts.etcd.Close(), os.RemoveAll(parts.dir))
+	})
 }
 
 // sharedEtcd is an etcd that no test stops.
@@ -89,11 +48,4 @@ func sharedEtcd(t testing.TB) *testenv.Etcd {
 	}
 	parts.etcd, parts.dir = e, dir
 	return e
-}
-
-// eachVersion runs a test on the nodes of both containerds.
-func eachVersion(t *testing.T, test func(*testing.T, *testenv.Node)) {
-	for _, v := range []testenv.Version{testenv.Debian, testenv.V2} {
-		t.Run(string(v), func(t *testing.T) { test(t, sharedNode(t, v)) })
-	}
 }

@@ -15,7 +15,7 @@ import (
 func TestManyTargets(t *testing.T) {
 	t.Parallel()
 	const targets, stuck = 42, 36
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.applier.Timeout = 2 * time.Second
 	r.resource(r.name, "dest = \"/etc/nginx/conf.d/default.conf\"\nreload_signal = \"HUP\"")
 	cfg := testenv.PodConfig{Labels: map[string]string{}}

@@ -24,7 +24,7 @@ import (
 // saw the reload: the next daemon signals again though the files are equal.
 func TestOwedOverAKill(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
 	daemon := startDaemon(t, r)
@@ -88,7 +88,7 @@ func (d *daemon) kill() {
 // counting that as a failure, and without forgetting the reload.
 func TestStoppedHalfWay(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.applier.Timeout = time.Hour
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
@@ -148,7 +148,7 @@ func (r *rig) manual(c *testenv.Container) agent.Job {
 // another process has one: they take turns, and both end well.
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
 	r.live(c, r.put("one"))

@@ -14,7 +14,7 @@ import (
 // a preset the reload that it causes is proved.
 func TestReloadCommand(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \""+conf+"\"\nreload_cmd = \"nginx -s reload && echo told\"", `process = "nginx"`)
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
@@ -35,7 +35,7 @@ func TestReloadCommand(t *testing.T) {
 // commands run once, and those of what did not change not at all.
 func TestReloadCommandOfWhatChanged(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	files := map[string]string{}
 	for name, command := range map[string]string{"a": "both", "b": "both", "c": "other"} {
 		files["conf.d/"+r.name+"/"+name+".toml"] = fmt.Sprintf(
@@ -70,7 +70,7 @@ func TestReloadCommandOfWhatChanged(t *testing.T) {
 // file changes any more.
 func TestFailedReloadIsRetried(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \"/tmp/file\"\nreload_cmd = \"echo not yet; test -e /tmp/ready && echo ran >>/tmp/log\"")
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
@@ -89,7 +89,7 @@ func TestFailedReloadIsRetried(t *testing.T) {
 // TestReloadCommandThatHangs is killed at its limit, with what it started.
 func TestReloadCommandThatHangs(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \"/tmp/file\"\nreload_cmd = \"sleep 1000000\"\nreload_cmd_timeout = \"1s\"")
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
@@ -105,7 +105,7 @@ func TestReloadCommandThatHangs(t *testing.T) {
 // the previous files come back.
 func TestReloadCommandFails(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \""+conf+"\"\nreload_cmd = \"nginx -t && nginx -s reload\"", `process = "nginx"`)
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
@@ -124,7 +124,7 @@ func TestReloadCommandFails(t *testing.T) {
 // TestSensitiveReloadCommand: what a command says of a sensitive file is shown nowhere.
 func TestSensitiveReloadCommand(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \"/tmp/file\"\nsensitive = true\nreload_cmd = \"grep -o return.200.[^;]* /tmp/file; test -e /tmp/ready\"", `namespaces = ["default"]`)
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()

@@ -38,7 +38,7 @@ func TestRemoveIsAsItWasSaidLast(t *testing.T) {
 	for _, remove := range []bool{true, false} {
 		t.Run(fmt.Sprint(remove), func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, sharedNode(t, testenv.V2))
+			r := newRig(t, testenv.SharedNode(t, testenv.V2))
 			c := r.pod(testenv.PodConfig{}).Container("nginx")
 			r.write(r.extra(fmt.Sprintf("remove = %v", !remove)))
 			r.start()
@@ -65,7 +65,7 @@ func TestRemoveIsAsItWasSaidLast(t *testing.T) {
 // TestUnprovedFileGoes: a file goes with its resource though its reload was never proved.
 func TestUnprovedFileGoes(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \"/tmp/file\"\nreload_cmd = \"test -e /tmp/ready\"")
 	r.write(r.extra("remove = true"))
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
@@ -84,7 +84,7 @@ func TestUnprovedFileGoes(t *testing.T) {
 // takes over: the files that are to go, and which keys were filled.
 func TestRenamedProfile(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	app := map[string]string{"app": r.name}
 	list := func(name string) {
 		r.write(map[string]string{
@@ -124,7 +124,7 @@ func TestRenamedProfile(t *testing.T) {
 // away, whoever reads it first.
 func TestUnreadFileRemovesNothing(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.write(r.extra("remove = true"))
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
@@ -160,7 +160,7 @@ func TestUnreadFileRemovesNothing(t *testing.T) {
 // it would hold.
 func TestGoingFileIsShown(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.write(r.extra("remove = true"))
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()

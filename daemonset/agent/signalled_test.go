@@ -40,7 +40,7 @@ func TestSignalsTheMaster(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, sharedNode(t, testenv.V2))
+			r := newRig(t, testenv.SharedNode(t, testenv.V2))
 			tt.pod.Labels = map[string]string{agent.LabelProfile: r.name, agent.LabelContainer: "nginx"}
 			tt.pod.Containers = []testenv.ContainerConfig{{Name: "nginx", Command: tt.command}}
 			if tt.beside {
@@ -90,7 +90,7 @@ func wantOneHup(t *testing.T, c *testenv.Container) {
 // stays owed until there is one, also when it goes and comes back.
 func TestServerComesLater(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resync = 300 * time.Millisecond
 	c := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{{Name: "nginx", Command: []string{"sleep", "1000000"}}}}).Container("nginx")
 	revision := r.put("early")
@@ -132,7 +132,7 @@ func TestNeverSignalled(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, sharedNode(t, testenv.V2))
+			r := newRig(t, testenv.SharedNode(t, testenv.V2))
 			r.resource(r.name, tt.template+`dest = "/etc/nginx/conf.d/default.conf"`, tt.profile)
 			p := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{{Name: "nginx", Command: tt.command}}})
 			c := p.Container("nginx")
@@ -160,7 +160,7 @@ func TestNeverSignalled(t *testing.T) {
 // signal, too.
 func TestApacheIsNotSignalledIntoItsEnd(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	const dest = "/etc/apache2/extra.conf"
 	r.resource(r.name, "dest = \""+dest+"\"", `process = "apache"`, `check = "preset"`)
 	r.write(map[string]string{"templates/" + r.name + ".tmpl": "# {{getv \"/value\"}}\n"})

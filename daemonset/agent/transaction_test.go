@@ -25,7 +25,7 @@ const conf = "/etc/nginx/conf.d/default.conf"
 // with the same content; other content is.
 func TestRollsBack(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
 	r.start()
@@ -72,7 +72,7 @@ func TestRollsBackToTheImage(t *testing.T) {
 	t.Parallel()
 	for name, dest := range map[string]string{"existing file": conf, "new file": "/etc/nginx/conf.d/sub/new.conf"} {
 		t.Run(name, func(t *testing.T) {
-			r := newRig(t, sharedNode(t, testenv.V2))
+			r := newRig(t, testenv.SharedNode(t, testenv.V2))
 			r.resource(r.name, `dest = "`+dest+`"`+"\nmode = \"0600\"\nmkdir = true", `process = "nginx"`)
 			p := r.pod(testenv.PodConfig{})
 			c := p.Container("nginx")
@@ -97,7 +97,7 @@ func TestRollsBackToTheImage(t *testing.T) {
 // agent though it can ask nobody what it was about.
 func TestFinishedWithoutEtcd(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.etcd = testenv.NewEtcd(t)
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
@@ -131,7 +131,7 @@ func TestFinishedWithoutEtcd(t *testing.T) {
 // without etcd.
 func TestKilledWhileRollingBack(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.etcd = testenv.NewEtcd(t)
 	r.applier.Timeout = time.Second
 	p := r.pod(testenv.PodConfig{})
@@ -167,7 +167,7 @@ func TestKilledWhileRollingBack(t *testing.T) {
 // written, and it is said.
 func TestCannotGoBack(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.put("value")
 	big := 40 << 20 // more than a crossing brings out
@@ -186,7 +186,7 @@ func TestCannotGoBack(t *testing.T) {
 // requests; it comes by itself when they are fewer.
 func TestHeldBack(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.profile(r.name, `process = "nginx"`, "max_draining = 1")
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")

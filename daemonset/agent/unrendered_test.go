@@ -14,7 +14,7 @@ import (
 // makes no files, so that nothing stays half done.
 func TestFinishedThoughNotRendered(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \"/tmp/file\"\nreload_cmd = \"test -e /tmp/ready && echo ran >>/tmp/log\"")
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
@@ -36,7 +36,7 @@ func TestFinishedThoughNotRendered(t *testing.T) {
 // and a reload that is owed is made.
 func TestHeldIsLookedAfter(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \"/tmp/file\"\nreload_cmd = \"test -e /tmp/ready && echo ran >>/tmp/log\"")
 	r.write(map[string]string{"templates/" + r.name + ".tmpl": `{{range gets "/value/*"}}{{.Value}} {{end}}`})
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
@@ -67,7 +67,7 @@ func TestHeldIsLookedAfter(t *testing.T) {
 // that one was told, though the files are in place.
 func TestServerThatIsNew(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.profile(r.name)
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
@@ -87,7 +87,7 @@ func TestServerThatIsNew(t *testing.T) {
 // TestResourceWithoutCommand: what has no reload_cmd does not run those of others.
 func TestResourceWithoutCommand(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resource(r.name, "dest = \"/tmp/file\"\nreload_cmd = \"echo ran >>/tmp/log\"")
 	r.write(r.extra("keys = [\"/" + r.name + "\"]"))
 	r.write(map[string]string{"templates/extra.tmpl": "# {{getv \"/" + r.name + "/extra\"}}\n"})

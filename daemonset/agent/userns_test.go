@@ -13,7 +13,7 @@ import (
 // checked and signalled as any other, and its files belong to whom they should.
 func TestUserNamespace(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	if err := os.Chmod(filepath.Dir(r.dir), 0o711); err != nil { // as /run is
 		t.Fatal(err)
 	}

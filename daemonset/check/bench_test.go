@@ -9,7 +9,7 @@ import (
 
 // BenchmarkFresh is a check that nothing is remembered of.
 func BenchmarkFresh(b *testing.B) {
-	r := newRig(b, sharedNode(b, testenv.Debian))
+	r := newRig(b, testenv.SharedNode(b, testenv.Debian))
 	_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 	n := 0
 	for b.Loop() {

@@ -10,7 +10,7 @@ import (
 )
 
 func TestVerdict(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		r := newRig(t, n)
 		run, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		before, err := run.Exec(t.Context(), "cat", conf)

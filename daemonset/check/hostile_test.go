@@ -20,7 +20,7 @@ import (
 // TestHostile runs commands that do what no check should. That nothing of them is left
 // is looked at when the rig closes.
 func TestHostile(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		r := newRig(t, n)
 		run, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		small := r.confined(run, r.last, 48<<20)
@@ -80,7 +80,7 @@ const patience = time.Minute
 
 // TestTargetGoes ends, or pauses, the target at the worst moment.
 func TestTargetGoes(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		r := newRig(t, n)
 		t.Run("ends meanwhile", func(t *testing.T) {
 			run, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
@@ -138,7 +138,7 @@ func freeze(t *testing.T, pid int, on bool) {
 
 // TestDeadVolume puts a filesystem that never answers where a volume comes from.
 func TestDeadVolume(t *testing.T) {
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	volume := t.TempDir()
 	_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{Mounts: []testenv.Mount{{HostPath: volume, ContainerPath: "/data"}}})
 	fuse, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)

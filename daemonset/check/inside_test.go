@@ -87,7 +87,7 @@ func samePrivileges(t *testing.T, r *rig, c daemonset.Container) map[string]stri
 }
 
 func TestPrivileges(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		r := newRig(t, n)
 		nginx := int64(101)
 		for name, tt := range map[string]struct {

@@ -28,7 +28,7 @@ func counted(t check.Trial, runs *atomic.Int32) check.Trial {
 
 // TestReplicas: what is equal for the replicas of a deployment is tried in one of them.
 func TestReplicas(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		r := newRig(t, n)
 		var replicas []daemonset.Container
 		for range 3 {
@@ -113,7 +113,7 @@ func TestReplicas(t *testing.T) {
 
 // TestManyAtOnce tries 20 different configurations of 20 trials in two containers.
 func TestManyAtOnce(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		r := newRig(t, n)
 		_, one := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		_, two := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})

@@ -112,7 +112,7 @@ func bury(t *testing.T) {
 
 // TestSweep kills processes at any moment of a check, and lets another clear up.
 func TestSweep(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		r := newRig(t, n)
 		t.Cleanup(func() { bury(t) })
 		_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
@@ -150,7 +150,7 @@ func TestSweep(t *testing.T) {
 // TestForeign makes checks from a mount namespace that is not the node's, as that of an
 // agent in a pod.
 func TestForeign(t *testing.T) {
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	t.Cleanup(func() { bury(t) })
 	_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 	cmd := order{r.dir, testenv.Shim(t), c}.start(t, "unshare", "-m", "--propagation", "private")

@@ -13,7 +13,7 @@ import (
 // TestStuckCommands: commands that do not end, as many as twins are made at once, do not
 // hold up the check of another container.
 func TestStuckCommands(t *testing.T) {
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	_, hostile := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 	_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 	ctx, cancel := context.WithCancel(t.Context())

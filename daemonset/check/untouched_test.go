@@ -34,7 +34,7 @@ find /etc /data /run /var /dev/shm -type f -exec md5sum {} + 2>/dev/null | sort`
 
 // TestUntouched has commands write wherever they can.
 func TestUntouched(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		r := newRig(t, n)
 		volume, single := t.TempDir(), filepath.Join(t.TempDir(), "single")
 		for path, text := range map[string]string{filepath.Join(volume, "keep"): "kept", filepath.Join(volume, "site.conf"): "old", single: "one"} {
@@ -71,7 +71,7 @@ done 2>/dev/null; rm -r /data/keep /etc/nginx; mkdir /data/sub; chmod 777 /data;
 // TestReadOnlyRoot: what cannot be written when it is applied cannot in the twin, and
 // the error is that of Write itself.
 func TestReadOnlyRoot(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		r := newRig(t, n)
 		volume := t.TempDir()
 		if err := os.WriteFile(filepath.Join(volume, "default.conf"), []byte(good), 0o644); err != nil {
@@ -100,7 +100,7 @@ func TestReadOnlyRoot(t *testing.T) {
 
 // TestUnproved: what Verify does not find is no verdict.
 func TestUnproved(t *testing.T) {
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 	trial := r.trial(c, file(conf, good), "nginx", "-t")
 	trial.Write = func(context.Context, *nsenter.Process) error { return nil }
@@ -111,7 +111,7 @@ func TestUnproved(t *testing.T) {
 
 // TestUnsupported names what stands in the way.
 func TestUnsupported(t *testing.T) {
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	outer := t.TempDir()
 	inner := filepath.Join(outer, "inner")
 	if err := os.Mkdir(inner, 0o755); err != nil {

@@ -21,7 +21,7 @@ import (
 // namespace, root and volumes belong to whom they belong to there, and what a
 // command does to them is its own.
 func TestUserNamespace(t *testing.T) {
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	volume, keep := t.TempDir(), ""
 	keep = filepath.Join(volume, "keep")
 	if err := os.WriteFile(keep, []byte("kept\n"), 0o640); err != nil {
@@ -66,7 +66,7 @@ echo changed >/data/keep && chown 7:8 /data/keep && rm /data/site.conf && touch 
 
 // TestUserNamespaceNeedsAWay: the runtime gets to the twin as a user of the pod.
 func TestUserNamespaceNeedsAWay(t *testing.T) {
-	r := newRig(t, sharedNode(t, testenv.V2))
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	if err := os.Chmod(filepath.Dir(r.dir), 0o700); err != nil {
 		t.Fatal(err)
 	}

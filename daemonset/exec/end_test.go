@@ -24,7 +24,8 @@ const limit = 2 * time.Second
 // At the limit all of a command ends: who will not hear, who went to the background or was handed to
 // init, and who made a session of its own but has its parent still.
 func TestDeadline(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	t.Parallel()
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		for name, script := range map[string]string{
 			"alone":    "exec sleep 987654",
@@ -51,7 +52,8 @@ func TestDeadline(t *testing.T) {
 
 // What a command leaves behind when it ends by itself is the container's.
 func TestDaemonStays(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	t.Parallel()
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		if r, err := c.run("/bin/sh", "-c", "(setsid sleep 987654 >/dev/null 2>&1 &); echo left it"); err != nil || r.Output != "left it" {
 			t.Errorf("%+v, %v", r, err)
@@ -79,7 +81,7 @@ func TestDaemonStays(t *testing.T) {
 
 // A flood is drained: it holds nobody up, and fills neither memory nor disk.
 func TestFlood(t *testing.T) {
-	c := newRig(t, sharedNode(t, testenv.V2)).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
+	c := newRig(t, testenv.SharedNode(t, testenv.V2)).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 	before := heap()
 	r, err := c.run("/bin/sh", "-c", "echo begin; yes | head -c 300000000; echo end")
 	if err != nil {
@@ -95,7 +97,7 @@ func TestFlood(t *testing.T) {
 }
 
 func TestEndlessFlood(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		if _, err := c.within(limit, "yes"); !errors.Is(err, exec.ErrDeadline) || len(err.Error()) > 4000 {
 			t.Errorf("%.4000v", err)
@@ -112,7 +114,7 @@ func heap() uint64 {
 
 // The container ends under its command.
 func TestContainerDies(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		var group errgroup.Group
 		group.Go(func() error {
@@ -139,7 +141,8 @@ func TestContainerDies(t *testing.T) {
 }
 
 func TestPaused(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	t.Parallel()
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		container, err := c.containerd.LoadContainer(t.Context(), c.ID)
 		if err != nil {

@@ -43,7 +43,7 @@ func (c *run) leave(start bool, args ...string) {
 
 // What a crashed agent has left is ended and deleted before the next command runs.
 func TestLeftover(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		for name, leave := range map[string]func(){
 			"created": func() { c.leave(false, "sleep", "987654") },
@@ -69,6 +69,7 @@ func TestLeftover(t *testing.T) {
 // containerd is killed under a command. If it comes back in time nothing is lost; if not, the
 // command is ended, and what containerd's shim remembers of it goes before the next.
 func TestContainerdDies(t *testing.T) {
+	t.Parallel()
 	for _, v := range []testenv.Version{testenv.Debian, testenv.V2} {
 		t.Run(string(v), func(t *testing.T) {
 			n := testenv.NewNode(t, v)
@@ -130,7 +131,7 @@ func TestContainerdDies(t *testing.T) {
 
 // A program of the container's that leads elsewhere does no more than in the container.
 func TestHostileProgram(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		c.sh("ln -s loop /loop; ln -s /proc/self/exe /self; ln -s /proc/1/exe /first; mkfifo -m 755 /fifo; mknod /device c 1 3; chmod +x /device; " +
 			"mkdir /a /b; ln -s /bin/busybox /a/echo; ln -s ../../../../../../bin/busybox /b/echo; printf '#!/proc/self/exe\\n' > /script; chmod +x /script")
@@ -157,7 +158,7 @@ func TestHostileProgram(t *testing.T) {
 
 // The deadline is the context's too.
 func TestContextDeadline(t *testing.T) {
-	c := newRig(t, sharedNode(t, testenv.V2)).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
+	c := newRig(t, testenv.SharedNode(t, testenv.V2)).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	if _, err := c.Run(ctx, c.Container, exec.Command{Args: []string{"sleep", "987654"}}); !errors.Is(err, exec.ErrDeadline) {
@@ -168,7 +169,7 @@ func TestContextDeadline(t *testing.T) {
 
 // The runtime itself opens /etc/passwd inside before it starts anything, and can be held up there.
 func TestStartHangs(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		c.sh("mv /etc/passwd /was; mkfifo /etc/passwd")
 		_, err := c.within(limit, "echo", "hello")

@@ -17,7 +17,7 @@ import (
 )
 
 func TestRun(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		for _, tt := range []struct {
 			line, output string
@@ -65,7 +65,7 @@ func words(output string) string {
 }
 
 func TestNotStarted(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		c.sh("rm /bin/sh; echo no program > /text; echo '#!/nowhere' > /script; chmod +x /script; mkdir /dir")
 		for _, tt := range []struct {
@@ -102,7 +102,8 @@ func TestNotStarted(t *testing.T) {
 }
 
 func TestGone(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	t.Parallel()
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		other := c.Container
 		other.Pid = 1 // as if it had started anew
@@ -124,7 +125,7 @@ func TestGone(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	c := newRig(t, sharedNode(t, testenv.Debian)).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
+	c := newRig(t, testenv.SharedNode(t, testenv.Debian)).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 	ctx, cancel := context.WithCancel(t.Context())
 	var group errgroup.Group
 	group.Go(func() error {
@@ -147,7 +148,7 @@ func TestCancel(t *testing.T) {
 
 // Equal commands in many containers, and several in one, which take turns.
 func TestMany(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		r := newRig(t, n)
 		all := r.pods(testenv.PodConfig{}, make([]testenv.ContainerConfig, 8)...)
 		var group errgroup.Group
@@ -183,7 +184,7 @@ func TestNew(t *testing.T) {
 func BenchmarkRun(b *testing.B) {
 	for _, v := range []testenv.Version{testenv.Debian, testenv.V2} {
 		b.Run(string(v), func(b *testing.B) {
-			c := newRig(b, sharedNode(b, v)).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
+			c := newRig(b, testenv.SharedNode(b, v)).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 			var took time.Duration
 			n := 0
 			for b.Loop() {

@@ -41,7 +41,7 @@ func TestSameAsTheContainer(t *testing.T) {
 		"hostNetwork": {pod: testenv.PodConfig{HostNetwork: true}},
 		"userNS":      {pod: testenv.PodConfig{UserNS: true}, v2: true},
 	}
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		for _, name := range slices.Sorted(maps.Keys(kinds)) {
 			kind := kinds[name]
 			if kind.v2 && strings.HasSuffix(t.Name(), string(testenv.Debian)) {
@@ -67,7 +67,7 @@ func TestSameAsTheContainer(t *testing.T) {
 // With a shared PID namespace the first process is the pause container's; the command's
 // container is all the same its own.
 func TestSharedPID(t *testing.T) {
-	c := newRig(t, sharedNode(t, testenv.Debian)).pod(testenv.PodConfig{SharePID: true}, testenv.ContainerConfig{Env: []string{"A=b"}})
+	c := newRig(t, testenv.SharedNode(t, testenv.Debian)).pod(testenv.PodConfig{SharePID: true}, testenv.ContainerConfig{Env: []string{"A=b"}})
 	r, err := c.run("/bin/sh", "-c", "echo $A; cat /proc/1/comm; readlink /proc/self/ns/mnt")
 	mnt, _ := os.Readlink("/proc/" + strconv.Itoa(c.Pid) + "/ns/mnt")
 	if want := "b\npause\n" + mnt; err != nil || r.Output != want {
@@ -77,7 +77,7 @@ func TestSharedPID(t *testing.T) {
 
 // Nothing comes along but standard input, which is empty, and the output.
 func TestDescriptors(t *testing.T) {
-	eachVersion(t, func(t *testing.T, n *testenv.Node) {
+	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
 		c := newRig(t, n).pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 		r, err := c.run("/bin/sh", "-c", "ls /proc/$$/fd; readlink /proc/$$/fd/0; tty; wc -c")
 		if want := "0\n1\n2\n/dev/null\nnot a tty\n0"; err != nil || r.Output != want {

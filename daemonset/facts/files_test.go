@@ -41,7 +41,7 @@ func TestFileExists(t *testing.T) {
 }
 
 // testenvRoot is a folder that only the node has.
-func testenvRoot(in *inside) string { return sharedNode(in.t, testenv.V2).Dir() }
+func testenvRoot(in *inside) string { return testenv.SharedNode(in.t, testenv.V2).Dir() }
 
 func TestOwners(t *testing.T) {
 	for _, kind := range []testenv.PodConfig{{}, {UserNS: true}} {

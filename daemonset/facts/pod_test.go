@@ -4,12 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/facts"
@@ -20,47 +17,7 @@ import (
 // patience is how long a container may take on a slow and busy machine.
 const patience = 2 * time.Minute
 
-var parts struct {
-	sync.Mutex
-	nodes map[testenv.Version]*testenv.Node
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	for _, n := range parts.nodes {
-		if err := n.Close(); err != nil {
-			fmt.Fprintln(os.Stderr, "close the node:", err)
-			code = 1
-		}
-	}
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// sharedNode is the node of a version, which starts when first asked for.
-func sharedNode(t testing.TB, v testenv.Version) *testenv.Node {
-	t.Helper()
-	testenv.Needs(t)
-	parts.Lock()
-	defer parts.Unlock()
-	if n := parts.nodes[v]; n != nil {
-		return n
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	n, err := testenv.StartNode(ctx, testenv.NodeConfig{Version: v})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if parts.nodes == nil {
-		parts.nodes = map[testenv.Version]*testenv.Node{}
-	}
-	parts.nodes[v] = n
-	return n
-}
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 var names atomic.Int32
 
@@ -76,7 +33,7 @@ type inside struct {
 // pod runs a pod of one container that does nothing.
 func pod(t testing.TB, v testenv.Version, config testenv.PodConfig, c testenv.ContainerConfig) *inside {
 	t.Helper()
-	node := sharedNode(t, v)
+	node := testenv.SharedNode(t, v)
 	sealed, err := nsenter.Seal(testenv.Shim(t))
 	if err != nil {
 		t.Fatal(err)
