@@ -7,15 +7,16 @@ ROUNDS  ?= 5000
 CONTAINERD := github.com/containerd/containerd/v2
 V2         := v2.4.2
 RUNC       := v1.4.0
+KUBERNETES := v1.36.3
 
 CODE        := cmd daemonset nsenter shim testenv
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build parts test faults demo bench vet lint ci clean
+.PHONY: help build parts parts-kubernetes image test test-kubernetes faults demo bench vet lint ci clean
 
 help: ## print this help
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
 
 # podreload knows the digest of the shim of its own build and takes no other.
 build: ## build bin/podreload and bin/podreload-shim: static, stripped, reproducible
@@ -59,8 +60,34 @@ $(PARTS)/receiver: testenv/bench/receiver/main.go
 $(PARTS)/done: $(PARTS)/cc $(PARTS)/debs $(PARTS)/pause $(PARTS)/containerd-$(V2) $(PARTS)/runc-$(RUNC)
 	@touch $@
 
+# buildah in a folder of its own: only the image needs it.
+$(PARTS)/buildah/done: testenv/parts/fetch
+	@testenv/parts/fetch $(PARTS)/buildah buildah golang-github-containers-common golang-github-containers-image
+	@touch $@
+
+# One program of all parts of Kubernetes and kubectl, from a module of its own.
+HYPERKUBE := testenv/kubernetes/hyperkube
+$(PARTS)/kubernetes/$(KUBERNETES): $(HYPERKUBE)/main.go $(HYPERKUBE)/go.mod
+	@grep -q ' k8s.io/kubernetes $(KUBERNETES)$$' $(HYPERKUBE)/go.mod || { echo "parts: $(HYPERKUBE)/go.mod requires another Kubernetes than $(KUBERNETES)"; exit 1; }
+	@echo "parts: building Kubernetes $(KUBERNETES) (once; 5 to 10 minutes)"
+	@mkdir -p $(@D)
+	@cd $(HYPERKUBE) && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES)" -o $(abspath $(@D))/kubernetes .
+	@touch $@
+
+parts-kubernetes: parts $(PARTS)/kubernetes/$(KUBERNETES) $(PARTS)/buildah/done ## get Kubernetes and buildah into build/parts, too
+
+IMAGE    ?= podreload.io/podreload:$(VERSION)
+PLATFORM ?= linux/$(shell go env GOARCH)
+
+image: parts $(PARTS)/buildah/done ## build the Dockerfile with buildah and this machine's Go into build/image/podreload.tar
+	go run ./testenv/kubernetes/image -tag $(IMAGE) -version $(VERSION) -revision $$(git rev-parse HEAD) -platform $(PLATFORM) -o build/image/podreload.tar
+
 test: build parts ## unit and end-to-end tests on the real parts, with -race
 	go test -race -count=1 -timeout 30m ./...
+
+test-kubernetes: parts-kubernetes ## install the image and the manifests on a real Kubernetes of one node, and live with it
+	@for n in 1 2; do go run ./testenv/kubernetes/image -tag podreload.io/podreload:e2e-$$n -version e2e-$$n -o build/image/e2e-$$n.tar; done
+	go test -race -count=1 -timeout 20m -v ./testenv/kubernetes/e2e -kubernetes
 
 faults: build parts ## kill agent, shim, nginx, containerd, etcd… 5000 times under load; ROUNDS=100 is quicker
 	go test -race -count=1 -timeout 24h -run TestFaults -v ./testenv/faults -faults.rounds=$(ROUNDS)

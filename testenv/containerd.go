@@ -63,8 +63,12 @@ VERSION) echo '{"cniVersion": "0.4.0", "supportedVersions": ["0.3.1", "0.4.0"]}'
 esac
 `
 
-// configure writes the configuration of a containerd below dir and returns its path.
-func configure(dir, runc string, p parts) (string, error) {
+// configure writes the configuration of a containerd below dir and returns its path. Pods get
+// the CNI network, loopback only if it is empty.
+func configure(dir, runc, network string, p parts) (string, error) {
+	if network == "" {
+		network = cniConfig
+	}
 	bin := filepath.Join(dir, "cni", "bin")
 	net := filepath.Join(dir, "cni", "net.d")
 	for _, d := range []string{bin, net} {
@@ -79,16 +83,17 @@ func configure(dir, runc string, p parts) (string, error) {
 		mode       os.FileMode
 	}{
 		{toml, fill.Replace(config), 0o644},
-		{filepath.Join(net, "10-testenv.conflist"), cniConfig, 0o644},
+		{filepath.Join(net, "10-testenv.conflist"), network, 0o644},
 		{filepath.Join(bin, "testenv"), cniPlugin, 0o755},
 	} {
 		if err := os.WriteFile(f.path, []byte(f.text), f.mode); err != nil {
 			return "", fmt.Errorf("configure containerd: %w", err)
 		}
 	}
-	loopback := filepath.Join(bin, "loopback")
-	if err := os.Symlink(p.path("usr/lib/cni/loopback"), loopback); err != nil && !os.IsExist(err) {
-		return "", fmt.Errorf("configure containerd: %w", err)
+	for _, plugin := range []string{"loopback", "bridge", "host-local"} {
+		if err := os.Symlink(p.path("usr/lib/cni", plugin), filepath.Join(bin, plugin)); err != nil && !os.IsExist(err) {
+			return "", fmt.Errorf("configure containerd: %w", err)
+		}
 	}
 	return toml, nil
 }

@@ -17,6 +17,7 @@ import (
 // EtcdConfig says what is different of an etcd from the one that StartEtcd starts.
 type EtcdConfig struct {
 	Version   Version // "": in this process, 3.7; Debian: the distribution's, a process of its own
+	Client    string  // host:port of Endpoint; "": a free one on loopback
 	Cert, Key string  // files; Endpoint is https then
 	ClientCA  string  // file: clients of Endpoint must show a certificate of one of these authorities
 	AuthToken string  // as --auth-token, such as jwt,…; "": simple tokens
@@ -78,6 +79,9 @@ func newEtcd(dir string, config EtcdConfig) (*Etcd, error) {
 	var err error
 	if e.addrs, err = noted(e.note()); err != nil {
 		return nil, err
+	}
+	if config.Client != "" {
+		e.addrs.Client = config.Client
 	}
 	e.client, err = clientv3.New(clientv3.Config{
 		Endpoints:   []string{e.Plain()},

@@ -24,6 +24,7 @@ import (
 type NodeConfig struct {
 	Version Version   // Debian if empty
 	Dir     string    // everything lives below it; a temporary folder if empty. Keep it short: sockets are in it
+	CNI     string    // the pods' network, a CNI network list of bridge, host-local and loopback; loopback only if empty
 	Log     io.Writer // containerd's log goes here as well as to Dir/containerd.log; may be nil
 }
 
@@ -57,13 +58,13 @@ var reconnect = grpc.WithConnectParams(grpc.ConnectParams{
 // image is there. The context bounds the start only; end the node with Close.
 func StartNode(ctx context.Context, cfg NodeConfig) (*Node, error) {
 	n := &Node{dir: cfg.Dir, log: cfg.Log, pods: map[string]*Pod{}}
-	if err := n.start(ctx, cfg.Version); err != nil {
+	if err := n.start(ctx, cfg.Version, cfg.CNI); err != nil {
 		return nil, errors.Join(fmt.Errorf("start a node: %w", err), n.Close())
 	}
 	return n, nil
 }
 
-func (n *Node) start(ctx context.Context, v Version) error {
+func (n *Node) start(ctx context.Context, v Version, network string) error {
 	p, err := findParts()
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (n *Node) start(ctx context.Context, v Version) error {
 	if n.dir, n.lock, err = claim(n.dir); err != nil {
 		return err
 	}
-	if n.config, err = configure(n.dir, n.runc, p); err != nil {
+	if n.config, err = configure(n.dir, n.runc, network, p); err != nil {
 		return err
 	}
 	if n.logf, err = os.OpenFile(filepath.Join(n.dir, "containerd.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
@@ -95,22 +96,28 @@ func (n *Node) start(ctx context.Context, v Version) error {
 	return n.load(ctx, p)
 }
 
-// load imports the images and waits until CRI, which follows containerd's image events, knows them.
+// load imports the images that every node has.
 func (n *Node) load(ctx context.Context, p parts) error {
 	tar, err := images(p)
 	if err != nil {
 		return err
 	}
+	return n.Import(ctx, bytes.NewReader(tar), Image, pauseImage)
+}
+
+// Import loads images from an archive of `docker save` or of OCI, and waits until CRI
+// knows those names.
+func (n *Node) Import(ctx context.Context, archive io.Reader, names ...string) error {
 	client, err := containerd.New(n.Socket(), containerd.WithDefaultNamespace("k8s.io"))
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", n.Socket(), err)
 	}
 	defer client.Close()
-	if _, err := client.Import(ctx, bytes.NewReader(tar)); err != nil {
-		return fmt.Errorf("import the test image: %w", err)
+	if _, err := client.Import(ctx, archive); err != nil {
+		return fmt.Errorf("import %v: %w", names, err)
 	}
 	service := cri.NewImageServiceClient(n.conn)
-	for _, name := range []string{Image, pauseImage} {
+	for _, name := range names {
 		if err := poll(ctx, func() error {
 			r, err := service.ImageStatus(ctx, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: name}})
 			if err == nil && r.Image == nil {
@@ -220,6 +227,12 @@ func (n *Node) Runc() string { return n.runc }
 
 // RuncRoot is what runc wants as --root to see the containers.
 func (n *Node) RuncRoot() string { return filepath.Join(n.dir, "runc", "k8s.io") }
+
+// Cgroup is the parent of the cgroups of all pods; what runs in it ends with the node.
+func (n *Node) Cgroup() string { return nodeCgroup(n.dir) }
+
+// PauseImage is the image of the first container of each pod.
+func (n *Node) PauseImage() string { return pauseImage }
 
 // Dir is the folder that everything of this node is in.
 func (n *Node) Dir() string { return n.dir }

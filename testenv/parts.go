@@ -43,6 +43,15 @@ func findParts() (parts, error) {
 	return parts(dir), nil
 }
 
+// Parts is the folder that `make parts` has filled.
+func Parts() (string, error) {
+	p, err := findParts()
+	return string(p), err
+}
+
+// Repository is the root of the repository that the working directory is in.
+func Repository() (string, error) { return repository() }
+
 // repository is the nearest folder above the working directory with a go.mod.
 func repository() (string, error) {
 	dir, err := os.Getwd()

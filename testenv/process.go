@@ -29,6 +29,20 @@ func end(p *os.Process, closed <-chan struct{}, grace time.Duration) error {
 	return nil
 }
 
+// Start starts a process that dies with this one, and returns a channel that is closed when it has ended.
+func Start(cmd *exec.Cmd) (exited <-chan struct{}, err error) {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &unix.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, unix.SIGKILL
+	return startAndWait(cmd)
+}
+
+// Stop asks a process of [Start] to end, and kills it after the grace period.
+func Stop(cmd *exec.Cmd, exited <-chan struct{}, grace time.Duration) error {
+	return end(cmd.Process, exited, grace)
+}
+
 // startAndWait starts a process and returns a channel that is closed when it has ended. The
 // thread that started it lives as long as it does: PDEATHSIG is sent when that thread ends,
 // not when the process does, see prctl(2).

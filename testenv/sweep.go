@@ -132,6 +132,12 @@ func forgetNetworks(dir string) error {
 	return err
 }
 
+// Sweep ends and unmounts whatever a node in dir, which nobody has any more, has left.
+func Sweep(dir string) error { return sweep(dir) }
+
+// UnmountBelow unmounts everything below dir.
+func UnmountBelow(dir string) error { return unmountBelow(dir) }
+
 // unmountBelow unmounts everything below dir, the newest first.
 func unmountBelow(dir string) error {
 	b, err := os.ReadFile("/proc/self/mountinfo")
