@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/podreload/podreload/testenv"
@@ -19,6 +20,9 @@ func TestInstall(t *testing.T) {
 			r.put("two")
 			r.served(ip, "two")
 
+			if len(r.processes()) == 0 {
+				t.Error("no process of podreload's is seen while it runs: what is left would not be seen either")
+			}
 			stop := r.load(ip)
 			r.setTag("e2e-1", "e2e-2")
 			r.kubectl("apply", "-k", r.overlay)
@@ -28,6 +32,9 @@ func TestInstall(t *testing.T) {
 			r.put("four")
 			r.served(ip, "four")
 			t.Logf("%d requests while the agent was replaced", stop())
+			if out, err := r.podreload(t.Context(), "--version"); err != nil || !strings.Contains(out, "e2e-2") {
+				t.Errorf("podreload --version: %q, %v, want e2e-2", out, err)
+			}
 
 			stop = r.load(ip)
 			r.kubectl("delete", "-k", r.overlay, "--wait", "--timeout", waitTimeout.String())

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,17 +16,8 @@ import (
 // but those that daemonset/README.md says, and anything of its own in pods.
 func (r *rig) nothingLeft(apps ...string) {
 	r.t.Helper()
-	processes, err := filepath.Glob("/proc/[0-9]*/cmdline")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, p := range processes {
-		cgroup, _ := os.ReadFile(filepath.Join(filepath.Dir(p), "cgroup"))
-		line, _ := os.ReadFile(p)
-		// The shim's command line is empty but for its name; those of other tests are not ours.
-		if bytes.Contains(cgroup, []byte(r.Node().Cgroup())) && bytes.Contains(line, []byte("podreload")) {
-			r.t.Errorf("a process is left: %q", line)
-		}
+	for pid, line := range r.processes() {
+		r.t.Errorf("process %d is left: %q", pid, line)
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -60,4 +52,28 @@ func (r *rig) nothingLeft(apps ...string) {
 			r.t.Errorf("processes in a pod of %s:\n%s", app, out)
 		}
 	}
+}
+
+// processes are podreload's in the cluster, by pid.
+func (r *rig) processes() map[int]string {
+	r.t.Helper()
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	found := map[int]string{}
+	for _, dir := range dirs {
+		cgroup, _ := os.ReadFile(filepath.Join(dir, "cgroup"))
+		line, _ := os.ReadFile(filepath.Join(dir, "cmdline"))
+		name, _ := os.ReadFile(filepath.Join(dir, "comm"))
+		// Those of other tests on this machine are not ours.
+		if bytes.Contains(cgroup, []byte(r.Node().Cgroup()+"/")) && bytes.Contains(append(line, name...), []byte("podreload")) {
+			pid, err := strconv.Atoi(filepath.Base(dir))
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			found[pid] = string(line)
+		}
+	}
+	return found
 }

@@ -14,6 +14,7 @@ import (
 
 var (
 	enabled = flag.Bool("kubernetes", false, "run the tests; see make test-kubernetes")
+	base    = flag.String("base", "base", "the `FOLDER` of daemonset/manifests to install")
 	images  = flag.String("images", "build/image", "the `DIR`, from the repository's root, with the images e2e-1.tar and e2e-2.tar")
 )
 

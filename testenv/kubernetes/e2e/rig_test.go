@@ -63,7 +63,7 @@ func newRig(t *testing.T, v testenv.Version) *rig {
 			t.Error(err)
 		}
 	})
-	r.writeOverlay("base")
+	r.writeOverlay(*base)
 	return r
 }
 
@@ -91,6 +91,7 @@ resources: [MANIFESTS/BASE]
 images: [{name: podreload.io/podreload, newTag: TAG}]
 configMapGenerator:
   - {name: podreload, behavior: replace, files: [podreload.toml]}
+  - {name: podreload-conf.d, behavior: merge, files: [command.toml]}
 patches:
   - target: {kind: DaemonSet, name: podreload}
     patch: |
@@ -115,6 +116,18 @@ state = "STATE"
 log-format = "json"
 `
 
+// command is a profile that runs a program inside, whose output comes through FIFOs that containerd
+// opens on the node.
+const command = `[template]
+src = "web.conf.tmpl"
+dest = "/etc/nginx/conf.d/default.conf"
+prefix = "/web"
+keys = ["/greeting"]
+reload_cmd = "nginx -s reload && echo done"
+[profile]
+process = "nginx"
+`
+
 // writeOverlay writes an overlay over a folder of daemonset/manifests.
 func (r *rig) writeOverlay(base string) {
 	root, err := testenv.Repository()
@@ -129,7 +142,7 @@ func (r *rig) writeOverlay(base string) {
 	fill := strings.NewReplacer("MANIFESTS", manifests, "BASE", base, "TAG", "e2e-1", "STATE", r.state(),
 		"CONTAINERD", r.Node().Dir(), "ETCD", r.etcd.Endpoint())
 	if err := testenv.WriteTree(r.overlay, map[string]string{
-		"kustomization.yaml": fill.Replace(overlay), "podreload.toml": fill.Replace(settings),
+		"kustomization.yaml": fill.Replace(overlay), "podreload.toml": fill.Replace(settings), "command.toml": command,
 	}); err != nil {
 		r.t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/podreload/podreload/testenv/kubernetes"
 )
 
-// deployment is nginx as a person would deploy it. SPEC and CONTAINER are lines of its pod's and
+// deployment is nginx as a person would deploy it. PROFILE is its label, SPEC and CONTAINER are lines of its pod's and
 // its container's.
 const deployment = `apiVersion: apps/v1
 kind: Deployment
@@ -23,7 +23,7 @@ spec:
   selector: {matchLabels: {app: NAME}}
   strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}
   template:
-    metadata: {labels: {app: NAME, podreload.io/profile: web}}
+    metadata: {labels: {app: NAME, podreload.io/profile: PROFILE}}
     spec:
       terminationGracePeriodSeconds: 5
       automountServiceAccountToken: false
@@ -39,7 +39,13 @@ spec:
 // deploy deploys nginx and waits until it is ready.
 func (r *rig) deploy(name, spec, container string) {
 	r.t.Helper()
-	r.apply(strings.NewReplacer("NAME", name, "SPEC", spec, "CONTAINER", container).Replace(deployment))
+	r.deployFor("web", name, spec, container)
+}
+
+// deployFor is deploy with another profile.
+func (r *rig) deployFor(profile, name, spec, container string) {
+	r.t.Helper()
+	r.apply(strings.NewReplacer("NAME", name, "PROFILE", profile, "SPEC", spec, "CONTAINER", container).Replace(deployment))
 	r.rolledOut("default", "deployment/"+name)
 }
 
