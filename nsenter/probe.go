@@ -91,7 +91,6 @@ var wanted = []struct {
 	{unix.CAP_CHOWN, "CHOWN", "to give files their owner"},
 	{unix.CAP_FOWNER, "FOWNER", "to give files their mode"},
 	{unix.CAP_DAC_OVERRIDE, "DAC_OVERRIDE", "to write in the container's directories"},
-	{unix.CAP_DAC_READ_SEARCH, "DAC_READ_SEARCH", "to name a staged file"},
 }
 
 func probeCapabilities() Feature {

@@ -23,12 +23,13 @@ func TestInstall(t *testing.T) {
 			if len(r.processes()) == 0 {
 				t.Error("no process of podreload's is seen while it runs: what is left would not be seen either")
 			}
-			stop := r.load(ip)
+			stop, absent := r.load(ip), r.absence()
 			r.setTag("e2e-1", "e2e-2")
 			r.kubectl("apply", "-k", r.overlay)
 			r.put("three") // while there is maybe no agent
 			r.rolledOut("podreload", "daemonset/podreload")
 			r.served(ip, "three")
+			t.Logf("the node was without an agent for %v", absent())
 			r.put("four")
 			r.served(ip, "four")
 			t.Logf("%d requests while the agent was replaced", stop())

@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -44,6 +46,9 @@ func (r *rig) nothingLeft(apps ...string) {
 	if diff := cmp.Diff([]string{"contents", "daemon", "files", "locks", "targets"}, slices.Compact(files)); diff != "" {
 		r.t.Errorf("files below --state (-want +got):\n%s", diff)
 	}
+	if entries, err := os.ReadDir(r.lasting()); err != nil || len(entries) > 0 {
+		r.t.Errorf("/var/lib/podreload has %v (%v), want nothing", entries, err)
+	}
 	for _, app := range apps {
 		if out := r.kubectl("exec", "deployment/"+app, "-c", "nginx", "--", "find", "/etc", "/run", "/tmp", "/var", "-name", "*podreload*"); out != "" {
 			r.t.Errorf("files in a pod of %s: %s", app, out)
@@ -76,4 +81,47 @@ func (r *rig) processes() map[int]string {
 		}
 	}
 	return found
+}
+
+// absence measures how long the node has no agent, until it is asked.
+func (r *rig) absence() func() time.Duration {
+	ctx, cancel := context.WithCancel(r.t.Context())
+	total := make(chan time.Duration)
+	go func() {
+		var sum time.Duration
+		var since time.Time // of the last look at which there was none
+		for ctx.Err() == nil {
+			here := false
+			for _, line := range r.processes() {
+				here = here || strings.HasSuffix(line, "\x00daemon\x00")
+			}
+			now := time.Now()
+			if !since.IsZero() {
+				sum += now.Sub(since)
+			}
+			since = now
+			if here {
+				since = time.Time{}
+			}
+		}
+		total <- sum
+	}()
+	return func() time.Duration {
+		cancel()
+		return (<-total).Round(10 * time.Millisecond)
+	}
+}
+
+// memory tells what the agent has: its own memory, the most that it had, and its shim's.
+func (r *rig) memory() string {
+	var out []string
+	for pid, line := range r.processes() {
+		status, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+		for l := range strings.Lines(string(status)) {
+			if strings.HasPrefix(l, "VmRSS") || strings.HasPrefix(l, "VmHWM") || strings.HasPrefix(l, "RssShmem") {
+				out = append(out, filepath.Base(strings.Split(line, "\x00")[0])+" "+strings.Join(strings.Fields(l), " "))
+			}
+		}
+	}
+	return strings.Join(out, ", ")
 }

@@ -109,6 +109,7 @@ patches:
             volumes:
               - {name: containerd, hostPath: {path: CONTAINERD}}
               - {name: state, hostPath: {path: STATE}}
+              - {name: root, hostPath: {path: ROOT}}
 `
 
 const settings = `endpoints = ["ETCD"]
@@ -139,7 +140,7 @@ func (r *rig) writeOverlay(base string) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	fill := strings.NewReplacer("MANIFESTS", manifests, "BASE", base, "TAG", "e2e-1", "STATE", r.state(),
+	fill := strings.NewReplacer("MANIFESTS", manifests, "BASE", base, "TAG", "e2e-1", "STATE", r.state(), "ROOT", r.lasting(),
 		"CONTAINERD", r.Node().Dir(), "ETCD", r.etcd.Endpoint())
 	if err := testenv.WriteTree(r.overlay, map[string]string{
 		"kustomization.yaml": fill.Replace(overlay), "podreload.toml": fill.Replace(settings), "command.toml": command,
@@ -162,6 +163,9 @@ func (r *rig) setTag(from, to string) {
 
 // state is the agent's --state on the node.
 func (r *rig) state() string { return filepath.Join(r.Run(), "podreload") }
+
+// lasting is the agent's folder on the node that a reboot leaves.
+func (r *rig) lasting() string { return filepath.Join(r.Dir(), "lib") }
 
 // kubectl fails the test on an error.
 func (r *rig) kubectl(args ...string) string {
