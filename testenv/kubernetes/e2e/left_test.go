@@ -112,16 +112,36 @@ func (r *rig) absence() func() time.Duration {
 	}
 }
 
-// memory tells what the agent has: its own memory, the most that it had, and its shim's.
+// memory tells what the agent's and its shim's processes have, and what their container is charged
+// for now and was at most: the program in memory that makes twins is its as well.
 func (r *rig) memory() string {
 	var out []string
 	for pid, line := range r.processes() {
-		status, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "status"))
+		proc := filepath.Join("/proc", strconv.Itoa(pid))
+		status, _ := os.ReadFile(filepath.Join(proc, "status"))
 		for l := range strings.Lines(string(status)) {
-			if strings.HasPrefix(l, "VmRSS") || strings.HasPrefix(l, "VmHWM") || strings.HasPrefix(l, "RssShmem") {
+			if strings.HasPrefix(l, "VmRSS") {
 				out = append(out, filepath.Base(strings.Split(line, "\x00")[0])+" "+strings.Join(strings.Fields(l), " "))
 			}
 		}
+		if !strings.HasSuffix(line, "\x00daemon\x00") {
+			continue
+		}
+		cgroups, _ := os.ReadFile(filepath.Join(proc, "cgroup"))
+		for l := range strings.Lines(string(cgroups)) {
+			fields := strings.SplitN(strings.TrimSpace(l), ":", 3)
+			if len(fields) < 3 {
+				continue
+			}
+			for _, file := range []string{"usage_in_bytes", "max_usage_in_bytes", "current", "peak"} {
+				for _, root := range []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup"} {
+					if b, err := os.ReadFile(filepath.Join(root, fields[2], "memory."+file)); err == nil {
+						out = append(out, "memory."+file+" "+strings.TrimSpace(string(b)))
+					}
+				}
+			}
+		}
 	}
-	return strings.Join(out, ", ")
+	slices.Sort(out)
+	return strings.Join(slices.Compact(out), ", ")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,8 +95,8 @@ func TestPods(t *testing.T) {
 				if !k.fits(v) {
 					continue
 				}
-				names = append(names, k.name)
 				t.Run(k.name, func(t *testing.T) {
+					names = append(names, k.name) // those that -run lets through
 					r := r.with(t)
 					ip := r.deployKind(k)
 					for _, text := range []string{"first of " + k.name, "second of " + k.name} {
@@ -110,7 +111,11 @@ func TestPods(t *testing.T) {
 			t.Run("rollout", func(t *testing.T) { r.with(t).testRollout() })
 			t.Run("deleted", func(t *testing.T) { r.with(t).testDeleted() })
 			t.Run("drain", func(t *testing.T) { r.with(t).testDrain() })
+			t.Run("overlays", func(t *testing.T) { r.with(t).testOverlays() })
 			t.Run("silence", func(t *testing.T) { r.with(t).testSilence() })
+			if t.Failed() {
+				return
+			}
 			t.Logf("the agent with %d targets, after all of this: %s", len(names), r.memory())
 			r.kubectl("delete", "-k", r.overlay, "--wait", "--timeout", waitTimeout.String())
 			r.nothingLeft(names...)
@@ -166,8 +171,10 @@ func (r *rig) podreload(ctx context.Context, args ...string) (string, error) {
 
 // with is the rig for a subtest.
 func (r *rig) with(t *testing.T) *rig {
+	t.Helper()
 	c := *r
 	c.t = t
+	t.Cleanup(c.explain) // now, while the agent is there
 	return &c
 }
 
@@ -295,6 +302,25 @@ func (r *rig) testDrain() {
 	r.rolledOut("default", "deployment/drained")
 	r.eachServes("drained", "drained")
 	r.kubectl("delete", "deployment", "drained", "--wait")
+}
+
+// testOverlays has the API server look at every folder of manifests, as it is.
+func (r *rig) testOverlays() {
+	root, err := testenv.Repository()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	folders, err := filepath.Glob(filepath.Join(root, "daemonset", "manifests", "*"))
+	if err != nil || len(folders) == 0 {
+		r.t.Fatalf("no manifests: %v", err)
+	}
+	for _, folder := range folders {
+		ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
+		defer cancel()
+		if _, err := r.Kubectl(ctx, "apply", "-k", folder, "--dry-run=server", "--validate=strict"); err != nil {
+			r.t.Error(err)
+		}
+	}
 }
 
 // testSilence looks for the agent in the API server's audit log: it has no token, and asks nothing.
