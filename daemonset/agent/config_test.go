@@ -190,6 +190,14 @@ func TestEmptiedPrefixIsHeld(t *testing.T) {
 			r.in(newcomer.Container("nginx"), daemonset.Waiting, r.key("list"), "allow_empty")
 			r.in(c, daemonset.Stale, r.key("list"), "allow_empty")
 			serves(t, p, "A B ")
+			// Nor does a container that takes the place of another.
+			again, err := p.Restart(t.Context(), "nginx")
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.gone(c)
+			c = again
+			r.in(c, daemonset.Waiting, r.key("list"), "allow_empty")
 			r.live(c, r.putKey(r.key("list/c"), "C"))
 			r.live(newcomer.Container("nginx"), 1)
 			serves(t, p, "C ")

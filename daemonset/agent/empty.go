@@ -58,8 +58,9 @@ func (a *Applier) emptied(job Job, rec *state.Record) error {
 	return failed(daemonset.Stale, fmt.Errorf("the files in place stay: %w", err))
 }
 
-// filledElsewhere is what other targets of this node found filled.
-func (a *Applier) filledElsewhere() (keys []string) {
+// filledElsewhere is what other targets of this node found filled, also such as have gone.
+func (a *Applier) filledElsewhere() []string {
+	keys := a.Store.Filled()
 	records, _ := a.Store.List() // of those that make no sense nothing is known
 	for _, r := range records {
 		keys = append(keys, r.Filled...)

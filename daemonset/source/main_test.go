@@ -15,5 +15,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		os.Exit(2)
 	}
-	goleak.VerifyTestMain(m)
+	// An embedded etcd that is stopped while another member asks for its version leaves that
+	// request waiting for a lock of its closed database: etcd's own goroutine, not ours.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("go.etcd.io/etcd/server/v3/etcdserver.(*EtcdServer).StorageVersion"))
 }

@@ -136,6 +136,11 @@ func (s *Store) Remove(id string) error {
 		return err
 	}
 	defer release(lock)
+	if r, err := s.Load(id); err == nil {
+		if err := s.keepFilled(r.Filled); err != nil {
+			return err
+		}
+	}
 	s.tidy(id, nil)
 	for _, name := range []string{"targets/" + id + ".json", "targets/." + id, "files/" + id, "locks/" + id} {
 		if err := s.root.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
