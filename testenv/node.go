@@ -160,9 +160,10 @@ func (n *Node) StartContainerd(ctx context.Context) error {
 func (n *Node) ready(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	exited := n.exited // a restart has another, and this goroutine may come late
 	go func() {
 		select {
-		case <-n.exited:
+		case <-exited:
 			cancel(fmt.Errorf("containerd has ended: see %s", n.logf.Name()))
 		case <-ctx.Done():
 		}
