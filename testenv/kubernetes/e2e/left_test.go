@@ -3,6 +3,8 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/podreload/podreload/testenv/kubernetes"
 )
 
 // nothingLeft looks for what a removed agent must not leave: processes, mounts, files
@@ -57,6 +61,55 @@ func (r *rig) nothingLeft(apps ...string) {
 			r.t.Errorf("processes in a pod of %s:\n%s", app, out)
 		}
 	}
+}
+
+// testMounts looks into the agent's mount namespace: what was unmounted on the node, of containers
+// that have ended, must not be mounted there still, or their disk space would never be free.
+func (r *rig) testMounts() {
+	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
+	defer cancel()
+	err := kubernetes.Poll(ctx, func() error {
+		node := mountPoints("self")
+		seen, stale := 0, []string{}
+		for pid, line := range r.processes() {
+			if !strings.HasSuffix(line, "\x00daemon\x00") {
+				continue
+			}
+			for point := range mountPoints(strconv.Itoa(pid)) {
+				below, ok := strings.CutPrefix(point, "/run/containerd/")
+				// Only roots and the pods' shm: what is mounted in the agent's own root shows there, too.
+				if base := filepath.Base(point); !ok || base != "rootfs" && base != "shm" {
+					continue
+				}
+				seen++
+				if !node[filepath.Join(r.Node().Dir(), below)] {
+					stale = append(stale, point)
+				}
+			}
+		}
+		if seen == 0 {
+			return errors.New("the agent sees no mount of any container: this would see none that is stale")
+		}
+		if len(stale) > 0 {
+			return fmt.Errorf("of %d mounts below /run/containerd %d are stale: %q", seen, len(stale), stale)
+		}
+		return nil
+	})
+	if err != nil {
+		r.t.Error(err)
+	}
+}
+
+// mountPoints are those of a process's mount namespace.
+func mountPoints(pid string) map[string]bool {
+	points := map[string]bool{}
+	b, _ := os.ReadFile("/proc/" + pid + "/mountinfo")
+	for line := range strings.Lines(string(b)) {
+		if fields := strings.Fields(line); len(fields) > 4 { // proc_pid_mountinfo(5)
+			points[fields[4]] = true
+		}
+	}
+	return points
 }
 
 // processes are podreload's in the cluster, by pid.

@@ -111,6 +111,8 @@ func TestPods(t *testing.T) {
 			t.Run("rollout", func(t *testing.T) { r.with(t).testRollout() })
 			t.Run("deleted", func(t *testing.T) { r.with(t).testDeleted() })
 			t.Run("drain", func(t *testing.T) { r.with(t).testDrain() })
+			t.Run("mounts", func(t *testing.T) { r.with(t).testMounts() })
+			t.Run("secret", func(t *testing.T) { r.with(t).testSecret() })
 			t.Run("overlays", func(t *testing.T) { r.with(t).testOverlays() })
 			t.Run("silence", func(t *testing.T) { r.with(t).testSilence() })
 			if t.Failed() {
