@@ -179,13 +179,25 @@ func (p *Pod) Remove(ctx context.Context) error {
 	delete(p.node.pods, p.ID)
 	p.node.mu.Unlock()
 	defer p.closeNetns()
-	if _, err := p.node.runtime.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: p.ID}); err != nil {
+	if err := p.stop(ctx); err != nil {
 		return fmt.Errorf("stop pod %s: %w", p.Config.Name, err)
 	}
 	if _, err := p.node.runtime.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: p.ID}); err != nil {
 		return fmt.Errorf("remove pod %s: %w", p.Config.Name, err)
 	}
 	return removeCgroups(podCgroup(p.node.dir, p.Config.UID))
+}
+
+// stop tries again, as the kubelet does: where a container ends by itself at that moment
+// containerd finds its shim closed.
+func (p *Pod) stop(ctx context.Context) (err error) {
+	const tries = 3
+	for range tries {
+		if _, err = p.node.runtime.StopPodSandbox(ctx, &cri.StopPodSandboxRequest{PodSandboxId: p.ID}); err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func newUID() string {
