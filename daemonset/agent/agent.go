@@ -96,6 +96,7 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs 
 		node     pods.Update
 		listed   bool
 		swept    bool
+		left     bool // what profiles that have gone left is seen to
 		again    = time.NewTimer(time.Hour)
 		failures int
 		said     = map[string]string{}
@@ -110,7 +111,7 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs 
 			listed, failures, swept = true, 0, false
 		case u := <-configs:
 			a.reconfigure(u.Config)
-			failures = 0
+			failures, left = 0, false
 		case <-again.C:
 		}
 		if !listed {
@@ -118,6 +119,9 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs 
 		}
 		targets := Choose(node.Containers, a.Config.Profiles, Running(ctx))
 		a.follow(ctx, targets, node.Containers)
+		if !left && node.Err == nil {
+			left = a.leave(ctx, targets, node.Containers)
+		}
 		a.sayUndecided(targets, said)
 		// What could not be read may run: its record is not for the broom.
 		if !swept && node.Err == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -63,7 +64,7 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 	unchanged, err := a.pass(ctx, job, &rec)
 	conclude(&rec.Status, job, err)
 	if !unchanged || before.State != rec.State || before.Reason != rec.Reason || before.Revision != rec.Revision ||
-		!slices.Equal(before.Good, rec.Good) || !slices.Equal(before.Filled, rec.Filled) {
+		!slices.Equal(before.Good, rec.Good) || !slices.Equal(before.Filled, rec.Filled) || !reflect.DeepEqual(before.Leave, rec.Leave) {
 		if saveErr := a.Store.Save(rec); saveErr != nil {
 			err = errors.Join(err, fmt.Errorf("keep the record of %s: %w", job.Target.Container, saveErr))
 		} else {

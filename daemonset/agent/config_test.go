@@ -145,6 +145,27 @@ func TestProfileGoes(t *testing.T) {
 	serves(t, p, "stays")
 }
 
+// TestProfileGoesWhileNoAgentRuns: the next agent sees to what it left.
+func TestProfileGoesWhileNoAgentRuns(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	r.write(r.extra("remove = true"))
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	r.start()
+	s := r.live(c, r.put("stays"))
+	r.stop()
+	for _, name := range []string{"", "-extra"} {
+		if err := os.Remove(r.path("etc/conf.d/" + r.name + name + ".toml")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.start()
+	r.await(c, "the file goes, with a reload", func(now daemonset.Status) bool { return now.Reloads == s.Reloads+1 && now.State == daemonset.Live })
+	exec(t, c, "! test -e /etc/nginx/conf.d/extra.conf")
+	serves(t, p, "stays")
+}
+
 // TestEmptiedPrefixIsHeld: what was deleted by the wrong prefix does not empty the files,
 // over a restart of the agent and for pods that start meanwhile too; a single key
 // that is deleted does take effect.

@@ -3,7 +3,6 @@ package agent
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/sirupsen/logrus"
 
@@ -45,9 +44,6 @@ func (a *Agent) follow(ctx context.Context, targets []daemonset.Target, containe
 		}
 		delete(a.workers, id)
 		ended = append(ended, w)
-		if !ok && runs && !(a.known(w) && meant(targets, w.job.Target)) {
-			a.retire(ctx, w)
-		}
 	}
 	// These come before the others go: what both read from etcd is not read again.
 	for id, t := range wanted {
@@ -72,14 +68,6 @@ func (a *Agent) known(w *worker) bool {
 	return ok
 }
 
-// meant says whether the profile is for the pod still, though nobody can say now for which
-// container.
-func meant(targets []daemonset.Target, old daemonset.Target) bool {
-	return slices.ContainsFunc(targets, func(t daemonset.Target) bool {
-		return t.State != "" && t.Container.Pod.SandboxID == old.Container.Pod.SandboxID && slices.Contains(strings.Split(t.Profile, ","), old.Profile)
-	})
-}
-
 func (a *Agent) start(ctx context.Context, t daemonset.Target) {
 	profile, ok := a.Config.Profile(t.Profile)
 	if !ok {
@@ -98,17 +86,6 @@ func (a *Agent) start(ctx context.Context, t daemonset.Target) {
 		a.group.Go(func() { f.run(feedCtx) })
 	}
 	a.run(ctx, &worker{job: job, feed: f.feed})
-}
-
-// retire lets the profile go that a container has no longer: where files are to go with
-// their resources, a last worker sees to it. Others stay, unmanaged.
-func (a *Agent) retire(ctx context.Context, w *worker) {
-	if w.job.Retire || !slices.ContainsFunc(w.job.Bound.Resources, func(r *template.Resource) bool { return r.Remove }) {
-		return
-	}
-	job := w.job
-	job.Retire = true
-	a.run(ctx, &worker{job: job})
 }
 
 func (a *Agent) run(ctx context.Context, w *worker) {

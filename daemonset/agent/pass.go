@@ -51,6 +51,9 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 	}
 	rec.Revision = want.revision
 	describe(rec.Good, want.files)
+	if !job.Retire {
+		rec.Leave = leaveOf(job)
+	}
 	if job.Snapshot != nil {
 		rec.Filled = filled(job)
 	}

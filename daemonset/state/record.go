@@ -37,8 +37,22 @@ type Record struct {
 	// last applied.
 	Filled []string `json:"filled,omitempty"`
 
+	// Leave is what of the profile is needed to take its files away when it has gone. Nil
+	// where none is to go with it.
+	Leave *Leave `json:"leave,omitempty"`
+
 	// Told is when the server was last told to reload.
 	Told time.Time `json:"told,omitzero"`
+}
+
+// Leave is how a server is found, tried, told to reload and proved, as the profile had it.
+type Leave struct {
+	Process  string             `json:"process,omitempty"`
+	Matcher  *daemonset.Matcher `json:"matcher,omitempty"`
+	Check    string             `json:"check"`
+	Signal   string             `json:"signal,omitempty"`   // instead of the preset's
+	Signals  []string           `json:"signals,omitempty"`  // what the pod may choose instead
+	Commands []string           `json:"commands,omitempty"` // instead of a signal
 }
 
 // Change is a set of files at one revision.
