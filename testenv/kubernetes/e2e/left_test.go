@@ -64,8 +64,14 @@ func (r *rig) nothingLeft(apps ...string) {
 }
 
 // testMounts looks into the agent's mount namespace: what was unmounted on the node, of containers
-// that have ended, must not be mounted there still, or their disk space would never be free.
+// that were there before the agent and have ended, must not be mounted there still, or their disk space
+// would never be free.
 func (r *rig) testMounts() {
+	r.deploy("mounted", "", "")
+	r.kubectl("-n", "podreload", "rollout", "restart", "daemonset/podreload")
+	r.rolledOut("podreload", "daemonset/podreload")
+	r.kubectl("delete", "deployment", "mounted", "--wait")
+	r.kubectl("wait", "--for=delete", "pod", "-l", "app=mounted", "--timeout", waitTimeout.String())
 	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
 	defer cancel()
 	err := kubernetes.Poll(ctx, func() error {
