@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,6 +33,20 @@ find /etc /data /run /var /dev/shm -type f -exec md5sum {} + 2>/dev/null | sort`
 	return out
 }
 
+// started waits until nginx has made its own files, the last of which is that of its pid.
+func started(t *testing.T, c *testenv.Container) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		_, err := c.Exec(t.Context(), "test", "-s", "/run/nginx.pid")
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("nginx does not start: %v", err)
+		}
+	}
+}
+
 // TestUntouched has commands write wherever they can.
 func TestUntouched(t *testing.T) {
 	testenv.EachVersion(t, func(t *testing.T, n *testenv.Node) {
@@ -48,6 +63,7 @@ func TestUntouched(t *testing.T) {
 		run, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{Mounts: []testenv.Mount{
 			{HostPath: volume, ContainerPath: "/data"}, {HostPath: single, ContainerPath: "/etc/single"},
 		}})
+		started(t, run)
 		before := listing(t, run)
 		const everywhere = `stat -c '%u %g %a' /data; cat /data/site.conf
 for f in /data/keep /data/new /etc/passwd /etc/single /etc/hosts /dev/shm/x /run/nginx.pid /new /tmp/new; do

@@ -32,6 +32,7 @@ func TestUserNamespace(t *testing.T) {
 	}
 	run, c := r.pod(testenv.PodConfig{UserNS: true}, testenv.ContainerConfig{Mounts: []testenv.Mount{{HostPath: volume, ContainerPath: "/data"}}})
 	r.maps = []shim.IDMap{{Inside: 0, Outside: testenv.UserNSBase, Size: 1 << 16}}
+	started(t, run)
 	before := listing(t, run)
 
 	const look = `stat -c '%u %g %a %n' /data /data/keep /etc/nginx/nginx.conf; cat /data/keep; readlink /proc/self/ns/user; grep ^Cap /proc/self/status`
