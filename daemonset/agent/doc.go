@@ -7,8 +7,10 @@
 // manual commands use the first two, the daemon all three.
 //
 // An apply is a transaction, and reads from top to bottom: the goal (pass.go), the
-// check (try.go), the commit and its proof (change.go), the way back (back.go). The
-// record says at each moment how the next process finishes or undoes it.
+// check (try.go), the commit and its proof (change.go), reload commands (reload.go), the
+// way back (back.go). What puts it off is in hold.go and empty.go, what templates ask
+// inside in inside.go, and how a profile goes in leave.go. The record says at each moment
+// how the next process finishes or undoes it.
 //
 // The loop is level-triggered. An event (a key, a container, a timer) only
 // wakes the worker of a target; what is done follows from what is true then:
@@ -16,11 +18,11 @@
 // doubled event therefore costs nothing but time.
 //
 // Goroutines: [Agent.Run] owns all of them and returns when the last has
-// ended: one that follows the runtime, one a profile that follows its keys
-// (feed), one a target that applies (worker). A worker works on one container
-// only, so one that hangs delays no other.
+// ended: one that follows the runtime, one that follows conf.d, one for each set of keys
+// that a profile reads (feed), one a target that applies (worker). A worker works on
+// one container only, so one that hangs delays no other.
 //
 // What is not here: how a server is found and proved (verify), how a configuration
-// is tried (check), how bytes get inside (nsenter, shim), what the records look like
-// on disk (state).
+// is tried (check), how bytes get inside (nsenter, shim), how a command is run there (exec)
+// and a question answered (facts), what the records look like on disk (state).
 package agent
