@@ -45,6 +45,9 @@ func (c Config) client() (clientv3.Config, error) {
 	if (c.User == "") != (password == "") {
 		return clientv3.Config{}, errors.New("etcd needs a user and a password, or neither: set --user and --password-file")
 	}
+	if (c.Cert == "") != (c.Key == "") {
+		return clientv3.Config{}, errors.New("an etcd client certificate needs both --cert and --key")
+	}
 	secure, err := c.secure()
 	if err != nil {
 		return clientv3.Config{}, err

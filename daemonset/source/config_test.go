@@ -48,6 +48,8 @@ func TestOpenErrors(t *testing.T) {
 		{"no such authority", Config{Endpoints: secure, CACert: "/none.pem"}, "/none.pem"},
 		{"empty authority", Config{Endpoints: secure, CACert: empty}, empty},
 		{"certificate only", Config{Endpoints: secure, Cert: cert}, "--key"},
+		{"key only", Config{Endpoints: secure, Key: key}, "--cert"},
+		{"key only, without TLS", Config{Endpoints: plain, Key: key}, "--cert"},
 		{"bad key", Config{Endpoints: secure, Cert: cert, Key: empty}, empty},
 		{"bad certificate", Config{Endpoints: secure, Cert: "/none.pem", Key: key}, "/none.pem"},
 	} {

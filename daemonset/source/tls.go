@@ -42,9 +42,6 @@ func (f freshTLS) OverrideServerName(string) error         { return nil } // gRP
 
 // tls reads the certificate files that are named.
 func (c Config) tls() (*tls.Config, error) {
-	if (c.Cert == "") != (c.Key == "") {
-		return nil, errors.New("an etcd client certificate needs both --cert and --key")
-	}
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
 	if c.CACert != "" {
 		pem, err := readPEM(c.CACert)
