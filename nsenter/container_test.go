@@ -18,6 +18,7 @@ import (
 
 	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/shim"
+	"github.com/podreload/podreload/testenv"
 )
 
 // binary is the shim's, built for these tests.
@@ -111,12 +112,7 @@ type process struct {
 
 func start(t testing.TB, mode string) *process {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
-	}
+	testenv.NeedsRoot(t)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Env = []string{"NSENTER_TEST_CONTAINER=" + mode, "NSENTER_TEST_ROOT=" + t.TempDir()}
 	cmd.Stderr = os.Stderr

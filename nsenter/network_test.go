@@ -18,15 +18,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/podreload/podreload/nsenter"
+	"github.com/podreload/podreload/testenv"
 )
 
 // elsewhere starts a process with a network namespace of its own, which has nothing but
 // a loopback interface that is down.
 func elsewhere(t testing.TB) *exec.Cmd {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testenv.NeedsRoot(t)
 	cmd := exec.Command("sleep", "1000")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}
 	if err := cmd.Start(); err != nil {
@@ -137,9 +136,7 @@ func TestInNetworkOfTheDead(t *testing.T) {
 
 func TestInNetworkOfTheNode(t *testing.T) {
 	p := pin(t, os.Getpid())
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testenv.NeedsRoot(t)
 	own := netns(t, "self")
 	if err := p.InNetwork(func() error {
 		if got := netns(t, "thread-self"); got != own {

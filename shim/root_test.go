@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/podreload/podreload/testenv"
 )
 
 // container is a directory that plays a container's root.
@@ -24,12 +26,7 @@ type container struct {
 
 func newContainer(t testing.TB) *container {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
-	}
+	testenv.NeedsRoot(t)
 	c := &container{t: t, dir: filepath.Join(t.TempDir(), "root")}
 	c.must(os.Mkdir(c.dir, 0o755))
 	var err error
@@ -81,7 +78,7 @@ func (c *container) immutable(name string) {
 	}
 	if err != nil {
 		unix.Close(fd)
-		lacking(c.t, err)
+		testenv.Lacking(c.t, err)
 	}
 	c.t.Cleanup(func() {
 		c.must(unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, flags))

@@ -15,22 +15,39 @@ import (
 // startTimeout bounds the start of a node or an etcd on a slow, busy machine.
 const startTimeout = 2 * time.Minute
 
-// Needs skips a test that needs root and the parts where they are missing; under CI it fails.
+// Lacking ends a test that this machine has not got what for: skipped, or failed under CI.
+func Lacking(t testing.TB, why error) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(why)
+	}
+	t.Skip(why)
+}
+
+// NeedsRoot is for a test that root alone can run.
+func NeedsRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		Lacking(t, errors.New("needs root"))
+	}
+}
+
+// Needs is for a test that needs root and the parts.
 func Needs(t testing.TB) {
 	t.Helper()
-	err := error(nil)
-	if os.Geteuid() != 0 {
-		err = errors.New("needs root")
-	} else {
-		_, err = findParts()
+	NeedsRoot(t)
+	if _, err := findParts(); err != nil {
+		Lacking(t, err)
 	}
-	switch {
-	case err == nil:
-	case os.Getenv("CI") != "":
-		t.Fatal(err)
-	default:
-		t.Skip(err)
-	}
+}
+
+// endWith closes with the test what was started for it.
+func endWith(t testing.TB, what string, end func() error) {
+	t.Cleanup(func() {
+		if err := end(); err != nil {
+			t.Errorf("close %s: %v", what, err)
+		}
+	})
 }
 
 // NewNode starts a node that ends with the test, which then fails if anything was left.
@@ -43,15 +60,11 @@ func NewNode(t testing.TB, v Version) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := n.Close(); err != nil {
-			t.Errorf("close the node: %v", err)
-		}
-	})
+	endWith(t, "the node", n.Close)
 	return n
 }
 
-// NeedsEtcd skips a test that needs an etcd that the parts lack; under CI it fails.
+// NeedsEtcd is for a test that needs an etcd of the parts.
 func NeedsEtcd(t testing.TB, v Version) {
 	t.Helper()
 	if v == "" {
@@ -61,12 +74,8 @@ func NeedsEtcd(t testing.TB, v Version) {
 	if err == nil {
 		_, err = os.Stat(p.etcd())
 	}
-	switch {
-	case err == nil:
-	case os.Getenv("CI") != "":
-		t.Fatal(err)
-	default:
-		t.Skip(err)
+	if err != nil {
+		Lacking(t, err)
 	}
 }
 
@@ -86,11 +95,7 @@ func NewEtcdWith(t testing.TB, config EtcdConfig) *Etcd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			t.Errorf("close etcd: %v", err)
-		}
-	})
+	endWith(t, "etcd", e.Close)
 	return e
 }
 
@@ -104,11 +109,7 @@ func NewCluster(t testing.TB, v Version, members int) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Errorf("close the cluster: %v", err)
-		}
-	})
+	endWith(t, "the cluster", c.Close)
 	return c
 }
 

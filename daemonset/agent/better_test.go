@@ -25,7 +25,7 @@ func TestFailedCheckIsRetried(t *testing.T) {
 	revision := r.put("value")
 	r.in(c, daemonset.Refused, "not yet")
 	exec(t, c, "! test -e /tmp/file && touch /tmp/ready")
-	r.await(c, "it is applied", func(s daemonset.Status) bool { return s.State == daemonset.Applied && s.Revision >= revision })
+	r.applied(c, revision)
 	exec(t, c, "grep value /tmp/file")
 }
 

@@ -100,9 +100,7 @@ func TestResourceGoes(t *testing.T) {
 		if len(s.Files) != 2 {
 			t.Fatalf("files: %+v", s.Files)
 		}
-		if err := os.Remove(r.path("etc/conf.d/" + r.name + "-extra.toml")); err != nil {
-			t.Fatal(err)
-		}
+		r.without("-extra")
 		reloads := s.Reloads
 		if remove {
 			reloads++
@@ -135,11 +133,7 @@ func TestProfileGoes(t *testing.T) {
 	c := p.Container("nginx")
 	r.start()
 	s := r.live(c, r.put("stays"))
-	for _, name := range []string{"", "-extra"} {
-		if err := os.Remove(r.path("etc/conf.d/" + r.name + name + ".toml")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r.without("", "-extra")
 	r.await(c, "the file goes, with a reload", func(now daemonset.Status) bool { return now.Reloads == s.Reloads+1 && now.State == daemonset.Live })
 	exec(t, c, "! test -e /etc/nginx/conf.d/extra.conf")
 	serves(t, p, "stays")
@@ -155,11 +149,7 @@ func TestProfileGoesWhileNoAgentRuns(t *testing.T) {
 	r.start()
 	s := r.live(c, r.put("stays"))
 	r.stop()
-	for _, name := range []string{"", "-extra"} {
-		if err := os.Remove(r.path("etc/conf.d/" + r.name + name + ".toml")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	r.without("", "-extra")
 	r.start()
 	r.await(c, "the file goes, with a reload", func(now daemonset.Status) bool { return now.Reloads == s.Reloads+1 && now.State == daemonset.Live })
 	exec(t, c, "! test -e /etc/nginx/conf.d/extra.conf")

@@ -21,16 +21,12 @@ func TestTemplatesAskTheContainer(t *testing.T) {
 	exec(t, c, "echo '192.0.2.7 shop.test' >>/etc/hosts; echo nameserver 127.0.0.9 >/etc/resolv.conf; echo 'www-data:x:4242:4242::/:/bin/sh' >/etc/passwd; echo 'shadow:x:4343:' >/etc/group")
 	host := exec(t, c, "hostname")
 	r.start()
-	applied := func(revision int64) {
-		t.Helper()
-		r.await(c, "it is applied", func(s daemonset.Status) bool { return s.State == daemonset.Applied && s.Revision >= revision })
-	}
-	applied(r.put("one"))
+	r.applied(c, r.put("one"))
 	if got, want := exec(t, c, "cat /tmp/file; stat -c ' %u %g' /tmp/file"), fmt.Sprintf("one false 192.0.2.7 127.0.0.1 %s 4242 4343", host); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	exec(t, c, "touch /tmp/flag")
-	applied(r.put("two"))
+	r.applied(c, r.put("two"))
 	if got, want := exec(t, c, "cat /tmp/file"), fmt.Sprintf("two true 192.0.2.7 127.0.0.1 %s", host); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -30,9 +30,7 @@ func TestManyTargets(t *testing.T) {
 	applied := func(containers []testenv.ContainerConfig, revision int64) {
 		t.Helper()
 		for _, c := range containers {
-			r.await(p.Container(c.Name), "the revision is applied in "+c.Name, func(s daemonset.Status) bool {
-				return s.State == daemonset.Applied && s.Revision >= revision
-			})
+			r.applied(p.Container(c.Name), revision)
 		}
 	}
 	revision := r.put("one")

@@ -2,7 +2,6 @@ package agent_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -42,25 +41,17 @@ func TestReloadCommandOfWhatChanged(t *testing.T) {
 			"[template]\nsrc = \"%s-%s.tmpl\"\ndest = \"/tmp/%s\"\nkeys = [\"/%s\"]\nreload_cmd = \"echo %s >>/tmp/log\"\n", r.name, name, name, r.name, command)
 		files["templates/"+r.name+"-"+name+".tmpl"] = `{{getv "/` + r.name + `/` + name + `"}}`
 	}
-	if err := os.Remove(r.path("etc/conf.d/" + r.name + ".toml")); err != nil { // the rig's own
-		t.Fatal(err)
-	}
+	r.without("")
 	files["conf.d/"+r.name+"/profile.toml"] = "[profile]\nname = \"" + r.name + "\"\ncheck = \"off\"\nresources = [\"" + r.name + "/a\", \"" + r.name + "/b\", \"" + r.name + "/c\"]\n"
 	r.write(files)
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	for _, name := range []string{"a", "b", "c"} {
 		r.putKey(r.key(name), "1")
 	}
-	applied := func(revision int64) {
-		t.Helper()
-		r.await(c, "it is applied", func(s daemonset.Status) bool {
-			return s.State == daemonset.Applied && s.Revision >= revision && !s.Owed
-		})
-	}
 	r.start()
-	applied(r.putKey(r.key("c"), "2"))
+	r.applied(c, r.putKey(r.key("c"), "2"))
 	exec(t, c, "rm /tmp/log")
-	applied(r.putKey(r.key("b"), "2"))
+	r.applied(c, r.putKey(r.key("b"), "2"))
 	if got := exec(t, c, "cat /tmp/log"); got != "both" {
 		t.Errorf("ran %q, want both", got)
 	}
@@ -80,7 +71,7 @@ func TestFailedReloadIsRetried(t *testing.T) {
 		t.Errorf("the reload is not owed: %+v", s)
 	}
 	exec(t, c, "touch /tmp/ready")
-	r.await(c, "it is applied", func(s daemonset.Status) bool { return s.State == daemonset.Applied && s.Revision >= revision })
+	r.applied(c, revision)
 	if got := exec(t, c, "cat /tmp/log"); got != "ran" {
 		t.Errorf("log: %q", got)
 	}

@@ -12,11 +12,13 @@ import (
 
 const extraConf = "/etc/nginx/conf.d/extra.conf"
 
-// without takes the rig's extra resource away.
-func (r *rig) without() {
+// without takes resources of the rig's away: "" is its first, "-extra" its extra one.
+func (r *rig) without(resources ...string) {
 	r.t.Helper()
-	if err := os.Remove(r.path("etc/conf.d/" + r.name + "-extra.toml")); err != nil {
-		r.t.Fatal(err)
+	for _, resource := range resources {
+		if err := os.Remove(r.path("etc/conf.d/" + r.name + resource + ".toml")); err != nil {
+			r.t.Fatal(err)
+		}
 	}
 }
 
@@ -53,7 +55,7 @@ func TestRemoveIsAsItWasSaidLast(t *testing.T) {
 				}
 				return err
 			})
-			r.without()
+			r.without("-extra")
 			r.await(c, "the resource is gone", func(now daemonset.Status) bool {
 				return now.State == daemonset.Live && now.Digest != s.Digest
 			})
@@ -73,7 +75,7 @@ func TestUnprovedFileGoes(t *testing.T) {
 	r.put("one")
 	r.in(c, daemonset.Failed, "exit code 1")
 	exec(t, c, "test -e "+extraConf)
-	r.without()
+	r.without("-extra")
 	r.reread(1)
 	exec(t, c, "touch /tmp/ready")
 	r.await(c, "it is applied", func(s daemonset.Status) bool { return s.State == daemonset.Applied })
@@ -105,7 +107,7 @@ func TestRenamedProfile(t *testing.T) {
 	}
 	r.in(c, daemonset.Stale, "allow_empty")
 
-	r.without()
+	r.without("-extra")
 	r.reread(1)
 	list(r.name + "-renamed")
 	s := r.await(c, "it is held under the new name", func(s daemonset.Status) bool {
@@ -166,7 +168,7 @@ func TestGoingFileIsShown(t *testing.T) {
 	r.start()
 	r.live(c, r.put("one"))
 	r.stop()
-	r.without()
+	r.without("-extra")
 	differences, err := r.applier.Look(t.Context(), r.manual(c), true)
 	if err != nil || len(differences) != 2 || differences[0].Changed {
 		t.Fatalf("differences %+v, %v; want 2, of which the first is none", differences, err)

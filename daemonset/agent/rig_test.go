@@ -210,6 +210,15 @@ func (r *rig) live(c *testenv.Container, revision int64) daemonset.Status {
 	})
 }
 
+// applied waits until a revision is applied in a container, and no reload is owed: as far
+// as a profile without a process preset gets.
+func (r *rig) applied(c *testenv.Container, revision int64) daemonset.Status {
+	r.t.Helper()
+	return r.await(c, fmt.Sprintf("revision %d is applied", revision), func(s daemonset.Status) bool {
+		return s.State == daemonset.Applied && s.Revision >= revision && !s.Owed
+	})
+}
+
 // in waits for a state whose reason holds all the words.
 func (r *rig) in(c *testenv.Container, want daemonset.State, words ...string) daemonset.Status {
 	r.t.Helper()

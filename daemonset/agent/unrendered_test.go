@@ -94,14 +94,8 @@ func TestResourceWithoutCommand(t *testing.T) {
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.putKey(r.key("extra"), "1")
 	r.start()
-	applied := func(revision int64) {
-		t.Helper()
-		r.await(c, "it is applied", func(s daemonset.Status) bool {
-			return s.State == daemonset.Applied && s.Revision >= revision && !s.Owed
-		})
-	}
-	applied(r.put("one"))
+	r.applied(c, r.put("one"))
 	exec(t, c, "rm /tmp/log")
-	applied(r.putKey(r.key("extra"), "2"))
+	r.applied(c, r.putKey(r.key("extra"), "2"))
 	exec(t, c, "grep 2 "+extraConf+" && ! test -e /tmp/log")
 }

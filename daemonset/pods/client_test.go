@@ -4,13 +4,14 @@ import (
 	"errors"
 	"io/fs"
 	"net"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/podreload/podreload/testenv"
 )
 
 func TestSocketPath(t *testing.T) {
@@ -41,12 +42,7 @@ func TestDialMissing(t *testing.T) {
 }
 
 func TestDialNotPermitted(t *testing.T) {
-	if unix.Geteuid() != 0 {
-		if os.Getenv("CI") != "" {
-			t.Fatal("needs root, to become someone else")
-		}
-		t.Skip("needs root, to become someone else")
-	}
+	testenv.NeedsRoot(t) // to become someone else
 	path := filepath.Join(t.TempDir(), "c.sock")
 	listener, err := net.Listen("unix", path)
 	if err != nil {
