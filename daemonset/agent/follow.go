@@ -34,12 +34,13 @@ func (a *Agent) follow(ctx context.Context, targets []daemonset.Target, containe
 	for id, w := range a.workers {
 		t, ok := wanted[id]
 		runs := slices.ContainsFunc(containers, func(c daemonset.Container) bool { return c.ID == id && c.Pid == w.job.Target.Container.Pid })
+		profile, known := a.Config.Profile(w.job.Target.Profile)
 		switch {
-		case ok && runs && !w.job.Retire && w.job.Target.Profile == t.Profile && a.current(w):
+		case ok && runs && !w.job.Retire && w.job.Target.Profile == t.Profile && profile == w.job.profile():
 			continue
 		case !ok && runs && w.job.Retire:
 			continue
-		case !ok && runs && a.Config.Unread != nil && !a.known(w):
+		case !ok && runs && a.Config.Unread != nil && !known:
 			continue // it may be in what could not be read, which is said
 		}
 		delete(a.workers, id)
@@ -54,18 +55,6 @@ func (a *Agent) follow(ctx context.Context, targets []daemonset.Target, containe
 	for _, w := range ended {
 		a.end(w)
 	}
-}
-
-// current says whether the worker's profile is as conf.d has it.
-func (a *Agent) current(w *worker) bool {
-	p, ok := a.Config.Profile(w.job.Target.Profile)
-	return ok && p == w.job.profile()
-}
-
-// known says whether conf.d has a profile of the name of the worker's.
-func (a *Agent) known(w *worker) bool {
-	_, ok := a.Config.Profile(w.job.Target.Profile)
-	return ok
 }
 
 func (a *Agent) start(ctx context.Context, t daemonset.Target) {

@@ -123,10 +123,5 @@ func hidden(job Job, err error) error {
 }
 
 func sensitive(job Job) bool {
-	for _, r := range job.Bound.Resources {
-		if r.Sensitive {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(job.Bound.Resources, func(r *template.Resource) bool { return r.Sensitive })
 }

@@ -37,10 +37,7 @@ func (s *Store) keepFilled(keys []string) error {
 	kept = kept[max(0, len(kept)-maxFilled):]
 	text, err := json.Marshal(kept)
 	if err == nil {
-		err = s.root.WriteFile(".filled.json", text, 0o600)
-	}
-	if err == nil {
-		err = s.root.Rename(".filled.json", "filled.json")
+		err = s.replace(".filled.json", "filled.json", text)
 	}
 	if err != nil {
 		return fmt.Errorf("state: keep which keys were filled below %s: %w", s.dir, err)

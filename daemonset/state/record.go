@@ -102,14 +102,19 @@ func (s *Store) Save(record Record) error {
 	}
 	name := "targets/" + record.ContainerID + ".json"
 	staged := "targets/." + record.ContainerID // the lock's holder is its only writer
-	// Not synced: a power loss ends the containers too, so nothing is lost then.
-	if err := s.root.WriteFile(staged, text, 0o600); err != nil {
-		return fmt.Errorf("state: write below %s: %w", s.dir, err)
-	}
-	if err := s.root.Rename(staged, name); err != nil {
+	if err := s.replace(staged, name, text); err != nil {
 		return fmt.Errorf("state: write below %s: %w", s.dir, err)
 	}
 	return nil
+}
+
+// replace gives a file its new text by way of another, whole or not at all. Not synced:
+// a power loss ends the containers too, so nothing is lost then.
+func (s *Store) replace(staged, name string, text []byte) error {
+	if err := s.root.WriteFile(staged, text, 0o600); err != nil {
+		return err
+	}
+	return s.root.Rename(staged, name)
 }
 
 // List reads all records. One that makes no sense does not hide the others: it

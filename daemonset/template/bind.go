@@ -52,11 +52,8 @@ func (p *Profile) Bind(facts Facts) (*Bound, error) {
 	if p.Err != nil {
 		return nil, p.Err
 	}
-	if !p.UsesPod() {
-		if p.bound != nil {
-			return p.bound, nil
-		}
-		return &Bound{Profile: p, Resources: p.Resources, id: p.Name}, nil
+	if p.bound != nil {
+		return p.bound, nil
 	}
 	b := &Bound{Profile: p}
 	id := []string{p.Name}

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"maps"
 	texttemplate "text/template"
 	"time"
 )
@@ -21,7 +22,6 @@ type execution struct {
 	budget
 
 	bound   texttemplate.FuncMap
-	weighed texttemplate.FuncMap
 	library *library
 	ready   map[string]*texttemplate.Template // what was included, bound to this execution
 	open    []string                          // the includes that are under way
@@ -30,7 +30,8 @@ type execution struct {
 
 func (s *session) execution(kv KV, r *Resource) *execution {
 	e := &execution{session: s, store: newStore(kv, r), budget: newBudget(r.limits), library: r.library}
-	e.bound, e.weighed = e.functions(), e.heavy()
+	e.bound = e.functions()
+	maps.Copy(e.bound, e.heavy())
 	return e
 }
 
@@ -51,7 +52,7 @@ func (e *execution) bind(t *texttemplate.Template) (*texttemplate.Template, erro
 	if err != nil {
 		return nil, err
 	}
-	return t.Funcs(e.bound).Funcs(e.weighed), nil
+	return t.Funcs(e.bound), nil
 }
 
 func (e *execution) functions() texttemplate.FuncMap {
