@@ -18,6 +18,7 @@ var (
 	ErrCredentials = errors.New("etcd refuses the credentials") // user, password or certificates
 	ErrPermission  = errors.New("permission denied by etcd")    // the user may not read the keys
 	ErrClosed      = errors.New("the etcd client is closed")    // by Client.Close or Subscription.Close
+	ErrConnecting  = errors.New("connecting")                   // with ErrUnavailable: nobody knows yet whether etcd answers
 )
 
 // failure is an error in words for people that still carries its class and

@@ -36,7 +36,7 @@ type feed struct {
 
 func newFeed(c *Client, keys []string) *feed {
 	f := &feed{client: c, keys: keys, cancel: func() {}, subs: make(map[*Subscription]struct{})}
-	f.err = &failure{class: ErrUnavailable, text: "waiting for etcd at " + strings.Join(c.config.Endpoints, ", ") + ": connecting"}
+	f.err = &failure{class: ErrUnavailable, cause: ErrConnecting, text: "waiting for etcd at " + strings.Join(c.config.Endpoints, ", ") + ": connecting"}
 	if c.ctx.Err() != nil {
 		f.err = ErrClosed
 	}
