@@ -39,6 +39,7 @@ type Event struct {
 	Digest   string   `json:"digest,omitempty"`   // of the files
 	Wrote    []string `json:"wrote,omitempty"`    // the paths that were changed inside
 	Signal   string   `json:"signal,omitempty"`   // that was sent, such as HUP
+	Ran      []string `json:"ran,omitempty"`      // the reload commands that were run inside
 }
 
 // About gives the event the target that a status is of.

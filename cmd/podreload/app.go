@@ -39,6 +39,7 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 			&cli.StringFlag{Name: "node-name", Local: true, Sources: cli.EnvVars("NODE_NAME"), Usage: "this node's `NAME` for templates; default: its host name"},
 			&cli.StringFlag{Name: "confdir", Local: true, Value: "/etc/podreload", Usage: "`DIR` with conf.d and templates"},
 			&cli.StringFlag{Name: "state", Local: true, Value: "/run/podreload", Usage: "`DIR` with locks, records and the twins of checks; not on an overlay filesystem"},
+			&cli.StringFlag{Name: "root", Local: true, Value: "/var/lib/podreload", Usage: "`DIR` with what is kept over the node's boots: pauses, histories, what was last good"},
 			&cli.DurationFlag{Name: "timeout", Local: true, Aliases: []string{"t"}, Value: 10 * time.Second, Validator: validTimeout,
 				Usage: "longest `TIME` for each single wait: connect, lock, crossing, proof"},
 			&cli.BoolFlag{Name: "debug", Local: true, Aliases: []string{"D"}, Usage: "log what is done in detail"},
@@ -47,7 +48,8 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 		},
 		Commands: []*cli.Command{
 			daemonCommand, psCommand, podsCommand, profilesCommand, inspectCommand, renderCommand, diffCommand,
-			checkCommand, checkConfigCommand, applyCommand, signalCommand, infoCommand, versionCommand,
+			checkCommand, checkConfigCommand, applyCommand, signalCommand, pauseCommand, resumeCommand, historyCommand, rollbackCommand,
+			infoCommand, versionCommand,
 		},
 		Suggest:                true,
 		EnableShellCompletion:  true,

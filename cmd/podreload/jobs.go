@@ -15,6 +15,34 @@ import (
 // targetJobs makes the jobs of targets that refs name, or of all: what was
 // chosen, its profile, and what etcd holds for it now.
 func targetJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([]agent.Job, error) {
+	jobs, err := chosenJobs(ctx, c, all, refs)
+	if err != nil {
+		return nil, err
+	}
+	etcd, err := openSource(c)
+	if err != nil {
+		return nil, err
+	}
+	defer etcd.Close()
+	read := snapshots{client: etcd, timeout: c.Duration("timeout")}
+	for i := range jobs {
+		job := &jobs[i]
+		var err error
+		if job.Bound != nil {
+			job.Snapshot, err = read.of(ctx, job.Bound)
+		}
+		switch {
+		case err != nil && (len(jobs) == 1 || ctx.Err() != nil):
+			return nil, err
+		case err != nil: // one that may not be read, say, does not keep the others back
+			job.Target.State, job.Target.Reason = daemonset.Failed, err.Error()
+		}
+	}
+	return jobs, nil
+}
+
+// chosenJobs are the same without a word to etcd.
+func chosenJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([]agent.Job, error) {
 	v, err := look(ctx, c)
 	if err != nil {
 		return nil, err
@@ -25,12 +53,6 @@ func targetJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([
 			return nil, err
 		}
 	}
-	etcd, err := openSource(c)
-	if err != nil {
-		return nil, err
-	}
-	defer etcd.Close()
-	read := snapshots{client: etcd, timeout: c.Duration("timeout")}
 	var jobs []agent.Job
 	for _, t := range targets {
 		profile, _ := v.config.Profile(t.Profile)
@@ -39,15 +61,6 @@ func targetJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([
 			return nil, err
 		}
 		job.Look = true
-		if job.Bound != nil {
-			job.Snapshot, err = read.of(ctx, job.Bound)
-		}
-		switch {
-		case err != nil && (len(targets) == 1 || ctx.Err() != nil):
-			return nil, err
-		case err != nil: // one that may not be read, say, does not keep the others back
-			job.Target.State, job.Target.Reason = daemonset.Failed, err.Error()
-		}
 		jobs = append(jobs, job)
 	}
 	return jobs, nil

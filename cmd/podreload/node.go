@@ -63,7 +63,7 @@ func openSource(c *cli.Command) (*source.Client, error) {
 
 // openStore asks the root for its flag: `ps` has a --state of its own.
 func openStore(c *cli.Command) (*state.Store, error) {
-	return state.Open(c.Root().String("state"))
+	return state.Open(c.Root().String("state"), c.Root().String("root"))
 }
 
 // loadProfiles reads conf.d. What is wrong in it is logged; a profile that it
@@ -153,10 +153,25 @@ func openApplier(ctx context.Context, c *cli.Command) (*agent.Applier, func(), e
 		client.Close()
 		return nil, nil, err
 	}
-	return &agent.Applier{Store: store, Shim: shim, Checker: checker, Exec: runner, Timeout: c.Duration("timeout")}, func() {
+	applier := &agent.Applier{
+		Store: store, Shim: shim, Checker: checker, Exec: runner, Timeout: c.Duration("timeout"), By: by(c), Log: logrus.StandardLogger(),
+	}
+	return applier, func() {
 		closeAll()
 		client.Close()
 	}, nil
+}
+
+// by is who changes things, as logs and histories say it.
+func by(c *cli.Command) string {
+	if c.Name == "daemon" {
+		return c.Name
+	}
+	who := fmt.Sprintf("%s by user %d", c.Name, os.Getuid())
+	if name := os.Getenv("SUDO_USER"); name != "" {
+		who += " (sudo by " + name + ")"
+	}
+	return who
 }
 
 // openExec opens what runs reload commands. Their output comes through FIFOs, which

@@ -12,11 +12,11 @@ import (
 
 // scene is what one script plays on.
 type scene struct {
-	node  *testenv.Node
-	etcd  *testenv.Etcd
-	pods  map[string]*testenv.Pod // by name
-	state string
-	held  []func() // locks to give back
+	node        *testenv.Node
+	etcd        *testenv.Etcd
+	pods        map[string]*testenv.Pod // by name
+	state, root string
+	held        []func() // locks to give back
 }
 
 type sceneKey struct{}

@@ -60,13 +60,13 @@ func binaries(t *testing.T) string {
 // setup gives a script podreload in its PATH, a settings file, and a confdir
 // with the profile web, unless it brings its own.
 func setup(env *testscript.Env, s *scene, bin string) error {
-	s.state = filepath.Join(env.WorkDir, "run")
+	s.state, s.root = filepath.Join(env.WorkDir, "run"), filepath.Join(env.WorkDir, "kept")
 	env.Values[sceneKey{}] = s
 	env.Setenv("PATH", bin+":"+env.Getenv("PATH"))
 	settings, confdir := filepath.Join(env.WorkDir, "podreload.toml"), filepath.Join(env.WorkDir, "etc")
 	env.Setenv("PODRELOAD_CONFIG", settings)
 	if _, err := os.Stat(settings); err != nil {
-		text := fmt.Sprintf("confdir = %q\nstate = %q\n", confdir, s.state)
+		text := fmt.Sprintf("confdir = %q\nstate = %q\nroot = %q\n", confdir, s.state, s.root)
 		if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
 			return err
 		}

@@ -28,6 +28,7 @@ type fileSettings struct {
 	NodeName            *string  `toml:"node-name"`
 	Confdir             *string  `toml:"confdir"`
 	State               *string  `toml:"state"`
+	Root                *string  `toml:"root"`
 	Timeout             *string  `toml:"timeout"`
 	Debug               *bool    `toml:"debug"`
 	LogFormat           *string  `toml:"log-format"`
@@ -86,7 +87,7 @@ func (s fileSettings) values() map[string]string {
 	for name, v := range map[string]*string{
 		"runtime-endpoint": s.RuntimeEndpoint, "containerd-namespace": s.ContainerdNamespace,
 		"cacert": s.CACert, "cert": s.Cert, "key": s.Key, "user": s.User, "password-file": s.PasswordFile,
-		"node-name": s.NodeName, "confdir": s.Confdir, "state": s.State, "timeout": s.Timeout, "log-format": s.LogFormat,
+		"node-name": s.NodeName, "confdir": s.Confdir, "state": s.State, "root": s.Root, "timeout": s.Timeout, "log-format": s.LogFormat,
 	} {
 		if v != nil {
 			values[name] = *v

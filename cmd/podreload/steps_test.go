@@ -119,7 +119,7 @@ func await(ctx context.Context, _ *testscript.TestScript, s *scene, args []strin
 		return err
 	}
 	return poll(ctx, func() error {
-		store, err := state.Open(s.state)
+		store, err := state.Open(s.state, s.root)
 		if err != nil {
 			return err
 		}
@@ -203,7 +203,7 @@ func restart(ctx context.Context, ts *testscript.TestScript, s *scene, args []st
 }
 
 func lock(ctx context.Context, _ *testscript.TestScript, s *scene, args []string) error {
-	store, err := state.Open(s.state)
+	store, err := state.Open(s.state, s.root)
 	if err != nil {
 		return err
 	}

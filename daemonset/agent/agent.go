@@ -43,11 +43,13 @@ type Agent struct {
 	group   sync.WaitGroup
 	feeds   map[feedKey]*runningFeed
 	workers map[string]*worker // by container id
+	keeper  *keeper
 }
 
 // Run works until ctx ends, then waits for its goroutines.
 func (a *Agent) Run(ctx context.Context) error {
 	a.feeds, a.workers = map[feedKey]*runningFeed{}, map[string]*worker{}
+	a.keeper = newKeeper(a.Applier.Store, a.Log)
 	sets, configs := make(chan pods.Update, 1), make(chan template.Update, 1)
 	watch, ctx := errgroup.WithContext(ctx)
 	watch.Go(func() error {
@@ -70,12 +72,18 @@ func (a *Agent) Run(ctx context.Context) error {
 			}
 		})
 	})
+	keeping, endKeeper := context.WithCancel(context.WithoutCancel(ctx))
+	defer endKeeper()
+	var kept sync.WaitGroup
+	kept.Go(func() { a.keeper.run(keeping) })
 	a.reconcile(ctx, sets, configs)
 	for _, w := range a.workers {
 		a.end(w)
 	}
 	err := watch.Wait()
 	a.group.Wait()
+	endKeeper() // after the last who has something to keep
+	kept.Wait()
 	return err
 }
 

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sirupsen/logrus"
+
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/nsenter"
@@ -23,6 +25,10 @@ type Applier struct {
 	Checker Checker
 	Exec    Runner        // for reload_cmd
 	Timeout time.Duration // the bound of each wait: for the lock, the crossing, the proof
+
+	By   string                // who changes things: daemon, or a command and who gave it
+	Log  logrus.FieldLogger    // gets a line for each change
+	Tell func(daemonset.Event) // and this the change itself; nil: nobody
 
 	once  sync.Once
 	turns chan struct{} // one taken for each crossing under way
@@ -58,6 +64,7 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 		return Outcome{}, err
 	}
 
+	job.did = &deed{}
 	rec := a.record(job.Target)
 	before := rec
 	before.Good = slices.Clone(rec.Good)
@@ -65,9 +72,12 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 	conclude(&rec.Status, job, err)
 	if !unchanged || before.State != rec.State || before.Reason != rec.Reason || before.Revision != rec.Revision ||
 		!slices.Equal(before.Good, rec.Good) || !slices.Equal(before.Filled, rec.Filled) || !reflect.DeepEqual(before.Leave, rec.Leave) {
-		if saveErr := a.Store.Save(rec); saveErr != nil {
+		saveErr := a.Store.Save(rec)
+		if saveErr != nil {
 			err = errors.Join(err, fmt.Errorf("keep the record of %s: %w", job.Target.Container, saveErr))
-		} else {
+		}
+		a.account(job, rec)
+		if saveErr == nil {
 			a.Store.Tidy(rec)
 		}
 	}

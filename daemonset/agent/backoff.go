@@ -18,7 +18,7 @@ const (
 )
 
 // fail puts the target into a state that is to be left, and says when to try.
-// RolledBack is left by other contents only.
+// RolledBack is left by other contents only, Paused by a person's word.
 // Failures in a row are those of one kind: a long wait for etcd does not slow
 // down the wait for a server that comes after it.
 func fail(s *daemonset.Status, state daemonset.State, err error) {
@@ -26,7 +26,7 @@ func fail(s *daemonset.Status, state daemonset.State, err error) {
 		s.Failures = 0
 	}
 	s.State, s.Reason = state, err.Error()
-	if state == daemonset.RolledBack {
+	if state == daemonset.RolledBack || state == daemonset.Paused {
 		s.RetryAt = time.Time{}
 		return
 	}

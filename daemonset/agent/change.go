@@ -100,6 +100,7 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 		rec.Told = time.Now()
 	}
 	rec.Digest, rec.Files = want.digest, fileStatus(files, result)
+	job.did.place(want, rec, result, req.Signal)
 	switch {
 	case c.waiting != nil:
 		return failed(daemonset.Waiting, fmt.Errorf("the files are in place, the reload waits: %w", c.waiting))
@@ -169,7 +170,9 @@ func finish(want goal, rec *state.Record, result shim.Result) {
 			}
 		}
 		rec.Good = slices.DeleteFunc(rec.Good, func(s state.Saved) bool { return s.Absent && s.Remove })
-		rec.Rejected, rec.Why = "", ""
+		if want.instead == nil { // else what was rejected is still what is wanted
+			rec.Rejected, rec.Why = "", ""
+		}
 	}
 	rec.Owed, rec.Next = false, nil
 }

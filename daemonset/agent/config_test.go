@@ -157,8 +157,8 @@ func TestProfileGoesWhileNoAgentRuns(t *testing.T) {
 }
 
 // TestEmptiedPrefixIsHeld: what was deleted by the wrong prefix does not empty the files,
-// over a restart of the agent and for pods that start meanwhile too; a single key
-// that is deleted does take effect.
+// over a restart of the agent too, and pods that start meanwhile get the last good ones; a
+// single key that is deleted does take effect.
 func TestEmptiedPrefixIsHeld(t *testing.T) {
 	t.Parallel()
 	for name, allow := range map[string]bool{"held": false, "allow_empty": true} {
@@ -198,8 +198,9 @@ func TestEmptiedPrefixIsHeld(t *testing.T) {
 			r.stop()
 			r.start()
 			newcomer := r.pod(testenv.PodConfig{Name: r.name + "-new"})
-			r.in(newcomer.Container("nginx"), daemonset.Waiting, r.key("list"), "allow_empty")
+			r.in(newcomer.Container("nginx"), daemonset.Stale, r.key("list"), "allow_empty")
 			r.in(c, daemonset.Stale, r.key("list"), "allow_empty")
+			serves(t, newcomer, "A B ")
 			serves(t, p, "A B ")
 			// Nor does a container that takes the place of another.
 			again, err := p.Restart(t.Context(), "nginx")
@@ -208,7 +209,8 @@ func TestEmptiedPrefixIsHeld(t *testing.T) {
 			}
 			r.gone(c)
 			c = again
-			r.in(c, daemonset.Waiting, r.key("list"), "allow_empty")
+			r.in(c, daemonset.Stale, r.key("list"), "allow_empty")
+			serves(t, p, "A B ")
 			r.live(c, r.putKey(r.key("list/c"), "C"))
 			r.live(newcomer.Container("nginx"), 1)
 			serves(t, p, "C ")

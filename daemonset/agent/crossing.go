@@ -88,11 +88,20 @@ func (c *crossing) find(ctx context.Context, job Job) error {
 	if err != nil {
 		return failed(crossingState(err), err)
 	}
+	if !known && strings.HasPrefix(info.Comm, runtimeInit) {
+		c.server.Close()
+		c.server, c.waiting = nil, fmt.Errorf("process %d is the runtime's still, the container's own comes in a moment", info.Pid)
+		return nil
+	}
 	if err := verify.CanSignal(info, c.signal); err != nil {
 		return failed(daemonset.Failed, err)
 	}
 	return nil
 }
+
+// runtimeInit begins the name of runc's process that becomes the container's first by an exec.
+// What signals it catches says nothing of those that will be caught then.
+const runtimeInit = "runc:["
 
 // presetOf is how the profile's server is found, tried and proved; not known
 // where the profile names none.

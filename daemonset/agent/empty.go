@@ -10,10 +10,10 @@ import (
 	"github.com/podreload/podreload/daemonset/state"
 )
 
-// filled are the job's keys below which the snapshot has others.
-func filled(job Job) (keys []string) {
-	for _, key := range job.Bound.Keys() {
-		if hasBelow(job.Snapshot, key) {
+// filled are those of all keys below which the snapshot has others.
+func filled(all []string, s *source.Snapshot) (keys []string) {
+	for _, key := range all {
+		if hasBelow(s, key) {
 			keys = append(keys, key)
 		}
 	}
@@ -36,13 +36,15 @@ func (a *Applier) emptied(job Job, rec *state.Record) error {
 	if job.profile().AllowEmpty {
 		return nil
 	}
-	now := filled(job)
-	had := rec.Filled
-	if rec.Revision == 0 && len(now) < len(job.Bound.Keys()) {
-		had = append(slices.Clip(had), a.filledElsewhere()...) // a pod that starts meanwhile
+	all := job.Bound.Keys()
+	now, had := filled(all, job.Snapshot), rec.Filled
+	if len(had) == 0 && len(now) < len(all) { // a pod that starts meanwhile
+		if good, _, err := a.lastGood(job); err == nil {
+			had = append(slices.Clip(had), filled(all, good)...)
+		}
 	}
 	var empty []string
-	for _, key := range job.Bound.Keys() {
+	for _, key := range all {
 		if slices.Contains(had, key) && !slices.Contains(now, key) {
 			empty = append(empty, key)
 		}
@@ -56,14 +58,4 @@ func (a *Applier) emptied(job Job, rec *state.Record) error {
 		return failed(daemonset.Waiting, err)
 	}
 	return failed(daemonset.Stale, fmt.Errorf("the files in place stay: %w", err))
-}
-
-// filledElsewhere is what other targets of this node found filled, also such as have gone.
-func (a *Applier) filledElsewhere() []string {
-	keys := a.Store.Filled()
-	records, _ := a.Store.List() // of those that make no sense nothing is known
-	for _, r := range records {
-		keys = append(keys, r.Filled...)
-	}
-	return keys
 }

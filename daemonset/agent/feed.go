@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/podreload/podreload/daemonset/source"
+	"github.com/podreload/podreload/daemonset/template"
 )
 
 // feed follows the keys that one profile reads for some pods, and wakes their workers.
@@ -14,24 +15,45 @@ type feed struct {
 	key feedKey
 	sub *source.Subscription
 
-	mu       sync.Mutex
-	workers  map[*worker]bool
-	snapshot *source.Snapshot // the newest that has settled
-	away     error            // why it may be old
+	mu      sync.Mutex
+	workers map[*worker]bool
+	shown   shown
+	best    int // the number of shown.best
+
+	bound  *template.Bound // of any of the workers: its keys are those of all
+	keeper *keeper
 }
 
-func newFeed(key feedKey, sub *source.Subscription) *feed {
-	f := &feed{key: key, sub: sub, workers: map[*worker]bool{}}
-	f.snapshot, f.away = sub.Current()
+func newFeed(key feedKey, sub *source.Subscription, bound *template.Bound, k *keeper) *feed {
+	f := &feed{key: key, sub: sub, workers: map[*worker]bool{}, bound: bound, keeper: k}
+	f.shown.snapshot, f.shown.away = sub.Current()
 	return f
+}
+
+// shown is what the workers of a feed apply.
+type shown struct {
+	snapshot *source.Snapshot // the newest that has settled
+	number   int              // of the snapshot, in their order
+	away     error            // why it may be old
+	best     *source.Snapshot // the newest that led to a live configuration; nil before the first
 }
 
 // current is what the workers apply, whatever wakes them: a resync in the middle
 // of a quiet period must not apply what has not settled.
-func (f *feed) current() (*source.Snapshot, error) {
+func (f *feed) current() shown {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.snapshot, f.away
+	return f.shown
+}
+
+// good notes that what was shown has led to a live configuration.
+func (f *feed) good(s shown) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.shown.best == nil || s.number > f.best { // else a slow worker comes with it late
+		f.shown.best, f.best = s.snapshot, s.number
+		f.keeper.keep(f.bound, s.snapshot)
+	}
 }
 
 func (f *feed) add(w *worker) {
@@ -57,8 +79,8 @@ func (f *feed) run(ctx context.Context) {
 		}
 		// The first values, and etcd's coming and going, wait for nothing.
 		newest, _ := f.sub.Current()
-		shown, _ := f.current()
-		if shown != nil && newest != shown && !settle(ctx, f.sub.Changed(), f.key.profile.Wait, f.key.profile.WaitMax) {
+		before := f.current().snapshot
+		if before != nil && newest != before && !settle(ctx, f.sub.Changed(), f.key.profile.Wait, f.key.profile.WaitMax) {
 			return
 		}
 		f.show()
@@ -69,7 +91,10 @@ func (f *feed) run(ctx context.Context) {
 func (f *feed) show() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.snapshot, f.away = f.sub.Current()
+	before := f.shown.snapshot
+	if f.shown.snapshot, f.shown.away = f.sub.Current(); f.shown.snapshot != before {
+		f.shown.number++
+	}
 	for w := range f.workers {
 		w.wake()
 	}

@@ -15,6 +15,10 @@ type Job struct {
 	Snapshot *source.Snapshot // nil: etcd has not been read yet, Away says why
 	Away     error            // why Snapshot may be old; nil if it is fresh
 
+	// Good is the newest snapshot that has led to a live configuration, if the caller knows
+	// one: a container that has had nothing yet gets that where Snapshot has nothing for it.
+	Good *source.Snapshot
+
 	// Look compares the files inside even though nothing is known to have
 	// changed: the search for drift, and what a person expects of `apply`.
 	Look bool
@@ -22,6 +26,8 @@ type Job struct {
 	// Retire is for a target that the profile has no longer: of its files go those
 	// that are to go with their resource.
 	Retire bool
+
+	did *deed // what an apply adds to; nil before
 }
 
 // NewJob binds the target's profile to its pod. A target for which the choice failed

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/verify"
@@ -95,6 +96,13 @@ func (a *Applier) Signal(ctx context.Context, job Job, signal syscall.Signal, fo
 		return nil, err
 	}
 	defer unlock()
+	p, held, err := a.Store.Paused(job.Target.Profile, job.Target.Container.String())
+	switch {
+	case err != nil:
+		return nil, failed(daemonset.Failed, err)
+	case held && !force:
+		return nil, failed(daemonset.Paused, fmt.Errorf("%s is paused since %s by %s; --force signals all the same", p, p.Since.Format(time.RFC3339), p.By))
+	}
 	c, err := enter(ctx, job)
 	if err != nil {
 		return nil, err
@@ -139,6 +147,8 @@ func (a *Applier) Signal(ctx context.Context, job Job, signal syscall.Signal, fo
 	if proof != nil {
 		err = a.prove(ctx, proof)
 	}
+	job.did = &deed{signal: verify.SignalName(c.signal)}
+	a.account(job, a.record(job.Target))
 	return c.process(), err
 }
 

@@ -62,7 +62,7 @@ func startDaemon(t *testing.T, r *rig) *daemon {
 	testenv.Shim(t) // which has to lie beside it
 	var said bytes.Buffer
 	d := &daemon{t, osexec.Command(testenv.Binary(t, "podreload"), "--runtime-endpoint", "unix://"+r.node.Socket(),
-		"--endpoints", r.etcd.Endpoint(), "--confdir", r.path("etc"), "--state", r.path("run"), "-t", "1m", "daemon")}
+		"--endpoints", r.etcd.Endpoint(), "--confdir", r.path("etc"), "--state", r.path("run"), "--root", r.path("kept"), "-t", "1m", "daemon")}
 	d.cmd.Stderr = &said
 	if err := d.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -152,7 +152,7 @@ func TestTwoAtOnce(t *testing.T) {
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
 	r.live(c, r.put("one"))
-	store, err := state.Open(r.path("run"))
+	store, err := state.Open(r.path("run"), r.path("kept"))
 	if err != nil {
 		t.Fatal(err)
 	}

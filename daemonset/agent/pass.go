@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/shim"
 )
@@ -19,6 +20,8 @@ type goal struct {
 	digest   string           // of files
 	revision int64
 	back     bool // they are the previous ones: what the profile wants did not take
+
+	snapshot *source.Snapshot // that files are made of; nil where they are known without
 
 	// instead is why they are not what etcd says now, which makes no files: what was begun
 	// or is in place is looked after all the same.
@@ -33,29 +36,50 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 	if err := supported(job); err != nil {
 		return false, err
 	}
+	pinned, err := a.paused(job, rec)
+	if err != nil {
+		return true, err
+	}
+	if pinned != nil {
+		return a.attain(ctx, job, *pinned, rec)
+	}
 	want, err := a.goal(ctx, job, rec)
 	if err != nil {
 		return false, err
 	}
+	unchanged, err = a.attain(ctx, job, want, rec)
+	if state := StateOf(err); rec.Revision > 0 || want.instead != nil || state != daemonset.Refused && state != daemonset.RolledBack {
+		return unchanged, err
+	}
+	// It did not work here, and the container has had nothing that did.
+	better, unknown := a.newcomer(ctx, job, rec, err)
+	if unknown != nil || better.digest == want.digest {
+		return unchanged, err
+	}
+	return a.attain(ctx, job, better, rec)
+}
+
+// attain reaches a goal and notes it. The error may say why it was the goal.
+func (a *Applier) attain(ctx context.Context, job Job, want goal, rec *state.Record) (unchanged bool, err error) {
 	unchanged, err = a.reach(ctx, job, want, rec)
 	switch {
 	case err != nil && want.instead != nil:
 		return false, failed(StateOf(err), fmt.Errorf("%w; meanwhile: %w", want.instead, err))
 	case err != nil:
 		return false, err
-	case want.instead != nil:
-		rec.Revision = want.revision
-		return unchanged, want.instead
-	case want.back:
+	case want.back && want.instead == nil:
 		return unchanged, failed(daemonset.RolledBack, fmt.Errorf("%s; the previous files are back and live", rec.Why))
 	}
 	rec.Revision = want.revision
+	if want.snapshot != nil {
+		rec.Filled = filled(job.Bound.Keys(), want.snapshot)
+	}
+	if want.instead != nil {
+		return unchanged, want.instead
+	}
 	describe(rec.Good, want.files)
 	if !job.Retire {
 		rec.Leave = leaveOf(job)
-	}
-	if job.Snapshot != nil {
-		rec.Filled = filled(job)
 	}
 	return unchanged, nil
 }
@@ -68,7 +92,7 @@ func (a *Applier) goal(ctx context.Context, job Job, rec *state.Record) (want go
 	case job.Retire:
 		return a.accept(goalOf(nil, rec.Revision, rec), rec)
 	case job.Snapshot == nil:
-		return a.known(job, rec)
+		return a.known(ctx, job, rec, job.Away)
 	}
 	want, err = a.wanted(ctx, job, rec)
 	if err == nil {
@@ -77,11 +101,13 @@ func (a *Applier) goal(ctx context.Context, job Job, rec *state.Record) (want go
 	if ctx.Err() != nil {
 		return goal{}, err
 	}
-	want, unknown := a.known(job, rec)
+	want, unknown := a.known(ctx, job, rec, err)
 	if unknown != nil {
 		return goal{}, err
 	}
-	want.instead = err
+	if want.instead == nil {
+		want.instead = err
+	}
 	return want, nil
 }
 
@@ -95,11 +121,13 @@ func (a *Applier) wanted(ctx context.Context, job Job, rec *state.Record) (want 
 		return goal{}, err
 	}
 	want = goalOf(files, job.Snapshot.Revision(), rec)
+	want.snapshot = job.Snapshot
 	return want, unsure(job, want.gone)
 }
 
-// known is what an apply that was cut off was about, or what is live.
-func (a *Applier) known(job Job, rec *state.Record) (want goal, err error) {
+// known is what an apply that was cut off was about, or what is live, or the last good of
+// others: with err, why it is not what etcd says now.
+func (a *Applier) known(ctx context.Context, job Job, rec *state.Record, why error) (want goal, err error) {
 	switch {
 	case rec.Next != nil:
 		want.revision = rec.Next.Revision
@@ -112,7 +140,7 @@ func (a *Applier) known(job Job, rec *state.Record) (want goal, err error) {
 		want.digest, want.back = rec.Digest, false
 		return want, err
 	default:
-		return goal{}, failed(daemonset.Waiting, fmt.Errorf("nothing to apply yet: %w", job.Away))
+		return a.newcomer(ctx, job, rec, why)
 	}
 	if err != nil {
 		return goal{}, failed(StateOf(err), err)

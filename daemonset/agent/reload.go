@@ -86,6 +86,7 @@ func (a *Applier) runReloads(ctx context.Context, job Job, c *crossing, commands
 	var said []string
 	for _, r := range commands {
 		rec.Told = time.Now()
+		job.did.ran = append(job.did.ran, strings.Join(r.Args, " "))
 		result, err := a.Exec.Run(ctx, job.Target.Container, r.Command)
 		output := result.Output
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {

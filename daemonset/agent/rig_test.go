@@ -53,7 +53,7 @@ func newRig(t *testing.T, node *testenv.Node) *rig {
 		t: t, node: node, etcd: sharedEtcd(t), name: fmt.Sprintf("web-%d", rigs.Add(1)), dir: t.TempDir(),
 		resync: time.Hour, said: &said{}, stop: func() {},
 	}
-	store, err := state.Open(r.path("run"))
+	store, err := state.Open(r.path("run"), r.path("kept"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func newRig(t *testing.T, node *testenv.Node) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.applier = &agent.Applier{Store: store, Shim: shim, Checker: checker, Exec: runner, Timeout: 20 * time.Second}
+	r.applier = &agent.Applier{Store: store, Shim: shim, Checker: checker, Exec: runner, Timeout: 20 * time.Second, By: "a test", Log: r.log()}
 	t.Cleanup(func() {
 		// A daemon that the test killed may have left twins.
 		swept := checker.Sweep(context.WithoutCancel(t.Context()))
@@ -137,10 +137,8 @@ func (r *rig) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	log := logrus.New()
-	log.SetOutput(r.said)
 	a := &agent.Agent{
-		Containers: containers, Source: etcd, Config: r.config(), Profiles: template.Dir(r.path("etc")), Applier: r.applier, Resync: r.resync, Log: log,
+		Containers: containers, Source: etcd, Config: r.config(), Profiles: template.Dir(r.path("etc")), Applier: r.applier, Resync: r.resync, Log: r.log(),
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -155,6 +153,12 @@ func (r *rig) start() {
 		}
 	})
 	r.t.Cleanup(func() { r.stop() })
+}
+
+func (r *rig) log() logrus.FieldLogger {
+	log := logrus.New()
+	log.SetOutput(r.said)
+	return log
 }
 
 // put puts the value that the rig's profile serves, and returns its revision.

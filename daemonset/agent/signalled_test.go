@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,33 @@ func TestServerComesLater(t *testing.T) {
 	if second.Process.Pid == first.Process.Pid || second.Reloads != first.Reloads+1 {
 		t.Errorf("after nginx came back: %+v, want a reload of the new one", second)
 	}
+}
+
+// TestRuntimeIsNotSignalled: what catches a signal may be the runtime's process still, whose successor
+// would end of it.
+func TestRuntimeIsNotSignalled(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	r.resource(r.name, "reload_signal = \"USR1\"\ndest = \"/etc/nginx/conf.d/default.conf\"")
+	p := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{{Name: "nginx", Command: []string{"sh", "-c",
+		`trap "echo > /told" USR1; printf "runc:[2:INIT]" > /proc/self/comm; while ! test -e /go; do sleep 0.1; done; printf sh > /proc/self/comm; while :; do sleep 0.1; done`}}}})
+	c := p.Container("nginx")
+	eventually(t, "the process has its name", func() error {
+		if comm := info(t, initPid(t, c)).Comm; comm != "runc:[2:INIT]" {
+			return errors.New(comm)
+		}
+		return nil
+	})
+	revision := r.put("value")
+	r.start()
+	r.in(c, daemonset.Waiting, "files are in place", "the runtime's still")
+	exec(t, c, "! test -e /told")
+	exec(t, c, "touch /go")
+	r.applied(c, revision)
+	eventually(t, "it is told", func() error {
+		_, err := c.Exec(t.Context(), "test", "-e", "/told")
+		return err
+	})
 }
 
 // TestNeverSignalled: servers for which the signal is not a reload.

@@ -73,14 +73,19 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) pass(ctx context.Context, before daemonset.Status, look bool) daemonset.Status {
 	job := w.job
 	job.Look = look
+	var s shown
 	if w.feed != nil {
-		job.Snapshot, job.Away = w.feed.current()
+		s = w.feed.current()
+		job.Snapshot, job.Away, job.Good = s.snapshot, s.away, s.best
 	}
 	outcome, err := w.applier.Apply(ctx, job)
 	if err != nil && outcome.Status.ContainerID == "" {
 		// The lock was not to be had: the record is for its holder to write.
 		fail(&before, daemonset.Failed, err)
 		return before
+	}
+	if s.snapshot != nil && err == nil {
+		w.feed.good(s)
 	}
 	return outcome.Status
 }

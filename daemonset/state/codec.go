@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-// version of the file format. It goes up when an older podreload would
-// misunderstand a file.
+// version of a record's format. It goes up when an older podreload would
+// misunderstand a file, as the other documents' versions do.
 const version = 2
 
 var (
@@ -27,7 +27,18 @@ type document struct {
 }
 
 func encode(record Record) ([]byte, error) {
-	data, err := json.Marshal(document{Version: version, Record: record})
+	return encodeJSON(document{Version: version, Record: record})
+}
+
+func decode(data []byte) (Record, error) {
+	var d document
+	err := decodeJSON(data, version, &d)
+	return d.Record, err
+}
+
+// encodeJSON writes a document, which is to hold its version.
+func encodeJSON(document any) ([]byte, error) {
+	data, err := json.Marshal(document)
 	if err != nil {
 		return nil, err
 	}
@@ -37,31 +48,31 @@ func encode(record Record) ([]byte, error) {
 	return append(data, '\n'), nil
 }
 
-func decode(data []byte) (Record, error) {
+// decodeJSON reads a document of a version that is known, strictly.
+func decodeJSON(data []byte, version int, document any) error {
 	if len(data) > maxStatus {
-		return Record{}, fmt.Errorf("%w: longer than %d bytes", ErrDamaged, maxStatus)
+		return fmt.Errorf("%w: longer than %d bytes", ErrDamaged, maxStatus)
 	}
 	// The version first: what a newer one added would not pass below.
 	var head struct {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return Record{}, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	switch {
 	case head.Version > version:
-		return Record{}, fmt.Errorf("%w: version %d, this one knows %d", ErrNewer, head.Version, version)
+		return fmt.Errorf("%w: version %d, this one knows %d", ErrNewer, head.Version, version)
 	case head.Version < 1:
-		return Record{}, fmt.Errorf("%w: version %d", ErrDamaged, head.Version)
+		return fmt.Errorf("%w: version %d", ErrDamaged, head.Version)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
-	var d document
-	if err := decoder.Decode(&d); err != nil {
-		return Record{}, fmt.Errorf("%w: %w", ErrDamaged, err)
+	if err := decoder.Decode(document); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Record{}, fmt.Errorf("%w: it goes on after its end", ErrDamaged)
+		return fmt.Errorf("%w: it goes on after its end", ErrDamaged)
 	}
-	return d.Record, nil
+	return nil
 }

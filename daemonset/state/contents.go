@@ -86,11 +86,15 @@ func (s *Store) Recall(id string, saved []Saved) ([]daemonset.File, error) {
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
+	return recall(saved, func(f Saved) ([]byte, error) { return s.content(id, f.Content) })
+}
+
+func recall(saved []Saved, content func(Saved) ([]byte, error)) ([]daemonset.File, error) {
 	files := make([]daemonset.File, 0, len(saved))
 	for _, v := range saved {
 		f := daemonset.File{Resource: v.Resource, Path: v.Path, Absent: v.Absent, Mode: v.Mode, UID: v.UID, GID: v.GID, Mkdir: v.Mkdir, Sensitive: v.Sensitive, Remove: v.Remove}
 		if !v.Absent {
-			data, err := s.content(id, v.Content)
+			data, err := content(v)
 			if err != nil {
 				return nil, fmt.Errorf("the kept contents of %s: %w", v.Path, err)
 			}
@@ -102,20 +106,29 @@ func (s *Store) Recall(id string, saved []Saved) ([]daemonset.File, error) {
 }
 
 func (s *Store) content(id, sum string) ([]byte, error) {
+	data, err := s.folder.content("files/"+id+"/"+sum, sum)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return data, err
+}
+
+// content reads a file whose contents have the digest.
+func (f folder) content(name, sum string) ([]byte, error) {
 	if raw, err := hex.DecodeString(sum); err != nil || len(raw) != sha256.Size {
 		return nil, fmt.Errorf("%w: %q is no digest", ErrDamaged, sum)
 	}
-	f, err := s.root.Open("files/" + id + "/" + sum)
+	file, err := f.root.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		return nil, fmt.Errorf("state: %w", err)
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxContent+1))
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxContent+1))
 	if err != nil {
 		return nil, fmt.Errorf("state: %w", err)
 	}
 	if is := sha256.Sum256(data); hex.EncodeToString(is[:]) != sum {
-		return nil, fmt.Errorf("%w: %s/files/%s/%s", ErrDamaged, s.dir, id, sum)
+		return nil, fmt.Errorf("%w: %s/%s", ErrDamaged, f.dir, name)
 	}
 	return data, nil
 }

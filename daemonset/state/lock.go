@@ -64,32 +64,32 @@ func (s *Store) tryLock(id string) (*os.File, error) {
 // lockFile opens and locks a file and writes this process's pid into it. A file
 // that was removed between the two, by a [Store.Remove], is no lock: another
 // may hold the new one of that name.
-func (s *Store) lockFile(name string) (*os.File, error) {
+func (f folder) lockFile(name string) (*os.File, error) {
 	for range 100 {
-		f, err := s.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+		lock, err := f.root.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, fmt.Errorf("state: %w", err)
 		}
-		if err := take(f); err != nil {
-			f.Close()
+		if err := take(lock); err != nil {
+			lock.Close()
 			return nil, err
 		}
-		if same(s, f, name) {
-			note(f, strconv.Itoa(os.Getpid()))
-			return f, nil
+		if f.same(lock, name) {
+			note(lock, strconv.Itoa(os.Getpid()))
+			return lock, nil
 		}
-		f.Close()
+		lock.Close()
 	}
 	return nil, fmt.Errorf("state: %s is removed again and again", name)
 }
 
 // same answers whether name still means the open file.
-func same(s *Store, f *os.File, name string) bool {
-	opened, err := f.Stat()
+func (f folder) same(lock *os.File, name string) bool {
+	opened, err := lock.Stat()
 	if err != nil {
 		return false
 	}
-	named, err := s.root.Stat(name)
+	named, err := f.root.Stat(name)
 	return err == nil && os.SameFile(opened, named)
 }
 

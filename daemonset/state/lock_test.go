@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -40,7 +41,7 @@ func TestMain(m *testing.M) {
 // child does its part, says so in a line, and goes on until it is killed or its
 // stdin ends.
 func child(role, dir string) error {
-	s, err := Open(dir)
+	s, err := Open(dir, filepath.Join(dir, "kept"))
 	if err != nil {
 		return err
 	}

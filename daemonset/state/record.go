@@ -3,7 +3,6 @@ package state
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -68,17 +67,12 @@ func (s *Store) Load(id string) (Record, error) {
 		return Record{}, err
 	}
 	name := "targets/" + id + ".json"
-	f, err := s.root.Open(name)
+	text, err := s.read(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Record{}, fmt.Errorf("container %s: %w", daemonset.ShortID(id), ErrNotFound)
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("state: %w", err)
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxStatus+1))
-	if err != nil {
-		return Record{}, fmt.Errorf("state: %w", err)
+		return Record{}, err
 	}
 	record, err := decode(text)
 	if err == nil && record.ContainerID != id {
@@ -106,15 +100,6 @@ func (s *Store) Save(record Record) error {
 		return fmt.Errorf("state: write below %s: %w", s.dir, err)
 	}
 	return nil
-}
-
-// replace gives a file its new text by way of another, whole or not at all. Not synced:
-// a power loss ends the containers too, so nothing is lost then.
-func (s *Store) replace(staged, name string, text []byte) error {
-	if err := s.root.WriteFile(staged, text, 0o600); err != nil {
-		return err
-	}
-	return s.root.Rename(staged, name)
 }
 
 // List reads all records. One that makes no sense does not hide the others: it
@@ -155,11 +140,6 @@ func (s *Store) Remove(id string) error {
 		return err
 	}
 	defer release(lock)
-	if r, err := s.Load(id); err == nil {
-		if err := s.keepFilled(r.Filled); err != nil {
-			return err
-		}
-	}
 	s.tidy(id, nil)
 	for _, name := range []string{"targets/" + id + ".json", "targets/." + id, "files/" + id, "locks/" + id} {
 		if err := s.root.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {

@@ -2,7 +2,6 @@ package state
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,7 +17,7 @@ import (
 
 func open(t testing.TB, dir string) *Store {
 	t.Helper()
-	s, err := Open(dir)
+	s, err := Open(dir, filepath.Join(t.TempDir(), "kept"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +140,7 @@ func TestOpenRefuses(t *testing.T) {
 			} else if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), dir) {
+			if _, err := Open(dir, t.TempDir()); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("got %v, want an error with %q and the directory", err, tt.want)
 			}
 		})
@@ -255,34 +254,4 @@ func FuzzID(f *testing.F) {
 			t.Errorf("%q is more than a file name", id)
 		}
 	})
-}
-
-// TestFilled: what a record that goes knew of filled keys stays, once each and not without end.
-func TestFilled(t *testing.T) {
-	s := open(t, t.TempDir())
-	if got := s.Filled(); len(got) != 0 {
-		t.Errorf("at first: %q", got)
-	}
-	for i, keys := range [][]string{{"/a", "/b"}, nil, {"/b", "/c"}} {
-		r := example(fmt.Sprintf("c%d", i))
-		r.Filled = keys
-		save(t, s, r)
-		if err := s.Remove(r.ContainerID); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if diff := cmp.Diff([]string{"/a", "/b", "/c"}, s.Filled()); diff != "" {
-		t.Errorf("keys (-want +got):\n%s", diff)
-	}
-	r := example("many")
-	for i := range 2000 {
-		r.Filled = append(r.Filled, fmt.Sprintf("/%d", i))
-	}
-	save(t, s, r)
-	if err := s.Remove("many"); err != nil {
-		t.Fatal(err)
-	}
-	if got := s.Filled(); len(got) != 1000 || got[999] != "/1999" {
-		t.Errorf("%d keys are kept, the last %q", len(got), got[len(got)-1])
-	}
 }

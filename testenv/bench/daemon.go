@@ -51,7 +51,7 @@ func startDaemon(dir string, n *testenv.Node, e *testenv.Etcd, conf map[string]s
 	}
 	d := &daemon{log: filepath.Join(dir, "daemon.log"), line: []string{
 		"bin/podreload", "--runtime-endpoint", "unix://" + n.Socket(), "--endpoints", e.Endpoint(),
-		"--confdir", filepath.Join(dir, "etc"), "--state", filepath.Join(dir, "run"),
+		"--confdir", filepath.Join(dir, "etc"), "--state", filepath.Join(dir, "run"), "--root", filepath.Join(dir, "kept"),
 	}}
 	log, err := os.Create(d.log)
 	if err != nil {

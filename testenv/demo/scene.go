@@ -61,7 +61,7 @@ func (s *scene) path(name string) string { return filepath.Join(s.dir, name) }
 func (s *scene) podreload(args ...string) []string {
 	return append([]string{
 		"bin/podreload", "--runtime-endpoint", "unix://" + s.node.Socket(), "--endpoints", s.etcd.Endpoint(),
-		"--confdir", s.path("etc"), "--state", s.path("run"),
+		"--confdir", s.path("etc"), "--state", s.path("run"), "--root", s.path("kept"),
 	}, args...)
 }
 

@@ -51,7 +51,7 @@ func newRig(t *testing.T, version testenv.Version, seed uint64) *rig {
 	r.node = testenv.NewNode(t, version)
 	r.must(testenv.WriteTree(r.path("etc"), conf()))
 	var err error
-	r.store, err = state.Open(r.path("run"))
+	r.store, err = state.Open(r.path("run"), r.path("kept"))
 	r.must(err)
 	t.Cleanup(func() { r.must(r.store.Close()) })
 	r.etcd, err = startEtcd(t.Context(), r.path("etcd"))
@@ -97,7 +97,7 @@ func conf() map[string]string {
 // startDaemon starts the agent, the real program.
 func (r *rig) startDaemon() error {
 	cmd := exec.CommandContext(r.t.Context(), r.binary, "--runtime-endpoint", "unix://"+r.node.Socket(),
-		"--endpoints", r.etcd.endpoint, "--confdir", r.path("etc"), "--state", r.path("run"), "daemon")
+		"--endpoints", r.etcd.endpoint, "--confdir", r.path("etc"), "--state", r.path("run"), "--root", r.path("kept"), "daemon")
 	cmd.Stderr = r.log
 	var err error
 	r.daemon, err = startProcess(cmd)

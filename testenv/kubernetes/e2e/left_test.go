@@ -34,24 +34,12 @@ func (r *rig) nothingLeft(apps ...string) {
 			r.t.Errorf("a mount is left: %s", line)
 		}
 	}
-	var files []string
-	err = filepath.WalkDir(r.state(), func(path string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			name, _ := filepath.Rel(r.state(), path)
-			files = append(files, strings.Split(name, "/")[0])
-		}
-		return err
-	})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	slices.Sort(files)
 	// What was applied and what was there before, by container: gone with a reboot.
-	if diff := cmp.Diff([]string{"contents", "daemon", "files", "locks", "targets"}, slices.Compact(files)); diff != "" {
+	if diff := cmp.Diff([]string{"contents", "daemon", "files", "locks", "targets"}, r.below(r.state())); diff != "" {
 		r.t.Errorf("files below --state (-want +got):\n%s", diff)
 	}
-	if entries, err := os.ReadDir(r.lasting()); err != nil || len(entries) > 0 {
-		r.t.Errorf("/var/lib/podreload has %v (%v), want nothing", entries, err)
+	if diff := cmp.Diff([]string{"contents", "history", "snapshots"}, r.below(r.lasting())); diff != "" {
+		r.t.Errorf("files below --root (-want +got):\n%s", diff)
 	}
 	for _, app := range apps {
 		if out := r.kubectl("exec", "deployment/"+app, "-c", "nginx", "--", "find", "/etc", "/run", "/tmp", "/var", "-name", "*podreload*"); out != "" {
@@ -61,6 +49,24 @@ func (r *rig) nothingLeft(apps ...string) {
 			r.t.Errorf("processes in a pod of %s:\n%s", app, out)
 		}
 	}
+}
+
+// below are the names in a directory below which there are files.
+func (r *rig) below(dir string) []string {
+	r.t.Helper()
+	var files []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			name, _ := filepath.Rel(dir, path)
+			files = append(files, strings.Split(name, "/")[0])
+		}
+		return err
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
 }
 
 // testMounts looks into the agent's mount namespace: what was unmounted on the node, of containers

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v3"
+
+	"github.com/podreload/podreload/daemonset/state"
+)
+
+func pauseFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "profile", Usage: "all targets of profile `NAME`"},
+		&cli.BoolFlag{Name: "all", Usage: "everything on this node"},
+	}
+}
+
+var pauseCommand = &cli.Command{
+	Name:      "pause",
+	Usage:     "change nothing more in targets until they are resumed",
+	ArgsUsage: "ID... | --profile NAME | --all",
+	Description: "What is in place stays. An apply that is under way comes to its end. A pause holds over restarts of podreload and of\n" +
+		"the node, and for a target it is kept by the names of pod and container, so also over the container's restarts. What\n" +
+		"is paused are the daemon and `apply`; `signal` wants --force. podreload ps shows Paused, and since when and by whom.",
+	Flags: pauseFlags(),
+	Action: func(ctx context.Context, c *cli.Command) error {
+		return eachPause(ctx, c, func(store *state.Store, p state.Pause) error {
+			p.By, p.Since = by(c), time.Now()
+			if _, err := store.Pause(ctx, p); err != nil {
+				return err
+			}
+			fmt.Fprintf(c.Root().Writer, "paused: %s\n", p)
+			return nil
+		})
+	},
+}
+
+var resumeCommand = &cli.Command{
+	Name:      "resume",
+	Usage:     "take a pause or a rollback back: targets get what etcd says now",
+	ArgsUsage: "ID... | --profile NAME | --all",
+	Description: "Each pause is taken back as it was given: that of the node by --all, that of a profile by --profile. It is no error\n" +
+		"if there was none.",
+	Flags: pauseFlags(),
+	Action: func(ctx context.Context, c *cli.Command) error {
+		return eachPause(ctx, c, func(store *state.Store, p state.Pause) error {
+			was, err := store.Resume(ctx, p)
+			if err != nil {
+				return err
+			}
+			if !was {
+				logrus.Warnf("%s was not paused", p)
+				return nil
+			}
+			fmt.Fprintf(c.Root().Writer, "resumed: %s\n", p)
+			return nil
+		})
+	},
+}
+
+// eachPause does something with each pause that the command line names.
+func eachPause(ctx context.Context, c *cli.Command, do func(*state.Store, state.Pause) error) error {
+	named := 0
+	for _, is := range []bool{c.Bool("all"), c.String("profile") != "", c.Args().Present()} {
+		if is {
+			named++
+		}
+	}
+	if named != 1 {
+		return needsID(c)
+	}
+	pauses := []state.Pause{{Profile: c.String("profile")}}
+	if c.Args().Present() {
+		var err error
+		if pauses, err = pausesOf(ctx, c); err != nil {
+			return err
+		}
+	} else if err := knownProfile(c); err != nil {
+		return err
+	}
+	store, err := openStore(c)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
+	defer cancel()
+	for _, p := range pauses {
+		if err := do(store, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pausesOf(ctx context.Context, c *cli.Command) (pauses []state.Pause, err error) {
+	v, err := look(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	targets, err := pickAll(v.targets, c.Args().Slice())
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range targets {
+		if t.Container.ID == "" {
+			return nil, notFoundf("which container of %s/%s is meant cannot be told now (%s); pause its profile: --profile %s",
+				t.Container.Pod.Namespace, t.Container.Pod.Name, t.Reason, t.Profile)
+		}
+		pauses = append(pauses, state.Pause{Target: t.Container.String()})
+	}
+	return pauses, nil
+}
+
+// knownProfile warns of a misspelt name; one whose file has just gone can be paused or resumed
+// all the same.
+func knownProfile(c *cli.Command) error {
+	name := c.String("profile")
+	if name == "" {
+		return nil
+	}
+	config, err := loadProfiles(c)
+	if err != nil {
+		return err
+	}
+	if _, ok := config.Profile(name); !ok {
+		logrus.Warnf("there is no profile %q in conf.d; podreload profiles lists them", name)
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sirupsen/logrus"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/source"
+	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/daemonset/template"
+)
+
+// gather is how long snapshots that have shown to be good are gathered before they go to
+// the disk: keys that change all the time must not wear it out.
+const gather = 5 * time.Second
+
+// trimEvery is how often what is kept is looked over.
+const trimEvery = time.Hour
+
+// keeper keeps the newest snapshots that led to live configurations, for containers that
+// start while etcd is away or holds what does not work. Its goroutine is [keeper.run], started
+// and ended by the Agent.
+type keeper struct {
+	store *state.Store
+	log   logrus.FieldLogger
+
+	mu      sync.Mutex
+	pending map[string]good
+	wake    chan struct{} // capacity 1
+}
+
+type good struct {
+	profile   string
+	sensitive bool
+	snapshot  *source.Snapshot
+}
+
+func newKeeper(store *state.Store, log logrus.FieldLogger) *keeper {
+	return &keeper{store: store, log: log, pending: map[string]good{}, wake: make(chan struct{}, 1)}
+}
+
+// keep takes a snapshot that has shown to be good. It never blocks.
+func (k *keeper) keep(b *template.Bound, s *source.Snapshot) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.pending[keptKey(b)] = good{profile: b.Profile.Name, sensitive: hasSensitive(b), snapshot: s}
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run writes what is to be kept until ctx ends, and what is left then.
+func (k *keeper) run(ctx context.Context) {
+	trim := time.NewTimer(0)
+	defer trim.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			k.flush()
+			return
+		case <-trim.C:
+			if err := k.store.Trim(time.Now()); err != nil {
+				k.log.WithError(err).Warn("of what is kept below --root not all that is old is dropped; it is tried again in an hour")
+			}
+			trim.Reset(trimEvery)
+		case <-k.wake:
+			select {
+			case <-ctx.Done():
+			case <-time.After(gather):
+			}
+			k.flush()
+		}
+	}
+}
+
+func (k *keeper) flush() {
+	k.mu.Lock()
+	pending := k.pending
+	k.pending = map[string]good{}
+	k.mu.Unlock()
+	for key, g := range pending {
+		if err := k.store.KeepSnapshot(key, g.sensitive, g.snapshot.Encode); err != nil {
+			k.log.WithError(err).WithFields(logrus.Fields{"profile": g.profile, "revision": g.snapshot.Revision()}).
+				Warn("what is live is not kept for pods that start while etcd is away; the next change tries again")
+		}
+	}
+}
+
+// keptKey names what is kept of a profile for pods with these keys.
+func keptKey(b *template.Bound) string {
+	return b.Profile.Name + "\x00" + strings.Join(b.Keys(), "\x00")
+}
+
+func hasSensitive(b *template.Bound) bool {
+	return slices.ContainsFunc(b.Resources, func(r *template.Resource) bool { return r.Sensitive })
+}
+
+// lastGood is the newest snapshot of the job's keys that led to a live configuration on this node, and when
+// that was noted; the zero time where it was by this agent.
+func (a *Applier) lastGood(job Job) (*source.Snapshot, time.Time, error) {
+	if job.Good != nil {
+		return job.Good, time.Time{}, nil
+	}
+	from, at, err := a.Store.Snapshot(keptKey(job.Bound), hasSensitive(job.Bound))
+	if err != nil {
+		return nil, at, err
+	}
+	s, err := source.ReadSnapshot(from)
+	return s, at, errors.Join(err, from.Close())
+}
+
+// newcomer is the goal of a container in which nothing was applied yet, where there is nothing better:
+// what the last good snapshot makes of the profile. Why is what is better, and cannot be had.
+func (a *Applier) newcomer(ctx context.Context, job Job, rec *state.Record, why error) (goal, error) {
+	waiting := failed(daemonset.Waiting, fmt.Errorf("nothing to apply yet: %w", why))
+	if errors.Is(why, source.ErrConnecting) {
+		return goal{}, waiting // it will have answered in a moment
+	}
+	snapshot, at, err := a.lastGood(job)
+	switch {
+	case errors.Is(err, state.ErrNotFound):
+		return goal{}, waiting
+	case err != nil: // nothing depends on it, so what it is in place of counts
+		return goal{}, failed(daemonset.Waiting, fmt.Errorf("nothing to apply yet: %w; nor is there anything from before: %w", why, err))
+	}
+	job.Snapshot = snapshot
+	files, err := a.render(ctx, job)
+	if err != nil {
+		return goal{}, errors.Join(waiting, err)
+	}
+	want := goalOf(files, snapshot.Revision(), rec)
+	want.snapshot = snapshot
+	since := "that was live before"
+	if !at.IsZero() {
+		since = "that was live at " + at.Format(time.RFC3339)
+	}
+	want.instead = failed(stateInstead(why), fmt.Errorf("in place are the last good files of this node, of revision %d, %s: %w", snapshot.Revision(), since, why))
+	return want, nil
+}
+
+// stateInstead is the state of a target that has the last good files because of err.
+func stateInstead(err error) daemonset.State {
+	if state := StateOf(err); state == daemonset.Refused || state == daemonset.RolledBack || state == daemonset.Invalid {
+		return state
+	}
+	return daemonset.Stale
+}

@@ -1,0 +1,270 @@
+package agent_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/testenv"
+)
+
+// reboot is what the node's boot leaves of the agent's memory: the store is another one, which
+// has only what is on the disk. Containers go on, in this test's node.
+func (r *rig) reboot() {
+	r.t.Helper()
+	store, err := state.Open(r.path("run-after"), r.path("kept"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { store.Close() })
+	r.applier.Store = store
+}
+
+// TestNewcomerWhileEtcdIsAway: a pod that starts while etcd is away gets what was live last,
+// also from an agent of another boot, and is shown as such; with etcd back it gets what
+// is new.
+func TestNewcomerWhileEtcdIsAway(t *testing.T) {
+	t.Parallel()
+	for name, sensitive := range map[string]bool{"plain": false, "sensitive": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, testenv.SharedNode(t, testenv.V2))
+			r.etcd = testenv.NewEtcd(t)
+			r.resource(r.name, fmt.Sprintf("dest = %q\nsensitive = %v", conf, sensitive), `process = "nginx"`, `namespaces = ["default"]`)
+			first := r.pod(testenv.PodConfig{})
+			r.start()
+			revision := r.put("kept")
+			r.live(first.Container("nginx"), revision)
+			r.stop()
+			r.etcd.Stop()
+
+			r.start()
+			second := r.pod(testenv.PodConfig{Name: r.name + "-2"})
+			inPlace := fmt.Sprintf("of revision %d", revision)
+			s := r.in(second.Container("nginx"), daemonset.Stale, inPlace, "waiting for etcd")
+			if s.Revision != revision || s.Reloads != 1 {
+				t.Errorf("the newcomer is %+v, want one reload of revision %d", s, revision)
+			}
+			serves(t, second, "kept")
+			r.in(first.Container("nginx"), daemonset.Stale, "waiting for etcd")
+			r.stop()
+
+			r.reboot()
+			r.start()
+			third := r.pod(testenv.PodConfig{Name: r.name + "-3"})
+			if sensitive { // in memory only
+				r.in(third.Container("nginx"), daemonset.Waiting, "nothing to apply yet", "waiting for etcd")
+				serves(t, third, "hello from the image\n")
+			} else {
+				r.in(third.Container("nginx"), daemonset.Stale, inPlace, "waiting for etcd")
+				serves(t, third, "kept")
+			}
+			if err := r.etcd.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.live(third.Container("nginx"), r.put("new"))
+			serves(t, third, "new")
+		})
+	}
+}
+
+// TestNewcomerOfABadConfiguration: what the check refuses, or the server does not take, is in
+// no container. One that starts meanwhile gets what works, not its image's.
+func TestNewcomerOfABadConfiguration(t *testing.T) {
+	t.Parallel()
+	for check, want := range map[string]struct {
+		state  daemonset.State
+		reason string
+	}{"preset": {daemonset.Refused, "no_such_directive"}, "off": {daemonset.RolledBack, "reload not taken"}} {
+		t.Run(check, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, testenv.SharedNode(t, testenv.V2))
+			r.profile(r.name, `process = "nginx"`, fmt.Sprintf("check = %q", check))
+			first := r.pod(testenv.PodConfig{})
+			r.start()
+			good := r.put("good")
+			r.live(first.Container("nginx"), good)
+			r.put(`bad"; no_such_directive "`)
+			r.in(first.Container("nginx"), want.state)
+			second := r.pod(testenv.PodConfig{Name: r.name + "-2"})
+			c := second.Container("nginx")
+			s := r.in(c, want.state, want.reason, "last good files of this node")
+			if s.Revision != good {
+				t.Errorf("the newcomer has revision %d, want %d", s.Revision, good)
+			}
+			serves(t, second, "good")
+			reloads := s.Reloads
+			r.live(c, r.put("better"))
+			if s := r.live(c, 0); s.Reloads != reloads+1 {
+				t.Errorf("%d reloads, want %d: what was refused is not tried again and again", s.Reloads, reloads+1)
+			}
+		})
+	}
+}
+
+// TestSnapshotIsKept: at the agent's end what is live is on the disk, and nowhere but there.
+func TestSnapshotIsKept(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	r.live(c, r.put("on the disk"))
+	r.stop()
+	files, err := filepath.Glob(r.path("kept/snapshots/*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	text, err := os.ReadFile(files[0])
+	if err != nil || !strings.Contains(string(text), "on the disk") {
+		t.Errorf("%q, %v", text, err)
+	}
+}
+
+// TestPaused: nothing is changed in what is paused, by the daemon or by hand, over a restart
+// of both; then all comes.
+func TestPaused(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	r.start()
+	before := r.live(c, r.put("before"))
+	for name, pause := range map[string]state.Pause{
+		"target":  {Target: r.manual(c).Target.Container.String(), By: "a test"},
+		"profile": {Profile: r.name, By: "a test"},
+		"all":     {By: "a test"},
+	} {
+		if _, err := r.applier.Store.Pause(t.Context(), pause); err != nil {
+			t.Fatal(err)
+		}
+		revision := r.put("while " + name)
+		s := r.in(c, daemonset.Paused, "by a test", "podreload resume")
+		if s.Reloads != before.Reloads || s.Revision != before.Revision {
+			t.Errorf("%s: %+v, want nothing changed since %+v", name, s, before)
+		}
+		if _, err := r.applier.Apply(t.Context(), r.manual(c)); agent.StateOf(err) != daemonset.Paused {
+			t.Errorf("%s by hand: %v", name, err)
+		}
+		r.stop()
+		r.start()
+		r.in(c, daemonset.Paused, "by a test")
+		if _, err := r.applier.Store.Resume(t.Context(), pause); err != nil {
+			t.Fatal(err)
+		}
+		r.stop()
+		r.start()
+		before = r.live(c, revision)
+		serves(t, p, "while "+name)
+	}
+}
+
+// TestPausesUnreadable: what nobody can read is not taken for nothing paused.
+func TestPausesUnreadable(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	if err := os.WriteFile(r.path("kept/pauses.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.put("not now")
+	r.start()
+	r.in(c, daemonset.Failed, "pauses.json", "mended or removed")
+	if err := os.Remove(r.path("kept/pauses.json")); err != nil {
+		t.Fatal(err)
+	}
+	r.live(c, 1)
+}
+
+// TestPinned: a target that is taken back stays there, over other values, a restart of its
+// container and one of the agent, until it is resumed.
+func TestPinned(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	r.start()
+	old := r.live(c, r.put("old"))
+	r.live(c, r.put("new"))
+	name := r.manual(c).Target.Container.String()
+	pin := state.Pause{Target: name, By: "a test", Pin: old.Digest, Revision: old.Revision}
+	if _, err := r.applier.Store.Pause(t.Context(), pin); err != nil {
+		t.Fatal(err)
+	}
+	outcome, err := r.applier.Apply(t.Context(), r.manual(c))
+	if agent.StateOf(err) != daemonset.Paused || outcome.Status.Revision != old.Revision {
+		t.Fatalf("%+v, %v", outcome, err)
+	}
+	serves(t, p, "old")
+	newest := r.put("newer")
+	if c, err = p.Restart(t.Context(), "nginx"); err != nil {
+		t.Fatal(err)
+	}
+	r.in(c, daemonset.Paused, fmt.Sprint("pinned to revision ", old.Revision))
+	serves(t, p, "old")
+	r.stop()
+	r.start()
+	r.in(c, daemonset.Paused, fmt.Sprint("pinned to revision ", old.Revision))
+	if _, err := r.applier.Store.Resume(t.Context(), pin); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	r.start()
+	r.live(c, newest)
+	serves(t, p, "newer")
+}
+
+// TestHistory: each change is told once, with who made it, what it was and what came of it.
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	told := make(chan daemonset.Event, 16)
+	r.applier.Tell = func(e daemonset.Event) { told <- e }
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	one := r.live(c, r.put("one"))
+	if _, err := r.applier.Apply(t.Context(), r.manual(c)); err != nil { // changes nothing
+		t.Fatal(err)
+	}
+	bad := r.put(`bad"; no_such_directive "`)
+	r.in(c, daemonset.RolledBack)
+	if _, err := r.applier.Signal(t.Context(), r.manual(c), 0, false); err != nil {
+		t.Fatal(err)
+	}
+	r.stop()
+	name := r.manual(c).Target.Container.String()
+	entries, err := r.applier.Store.History(name)
+	if err != nil || len(entries) != 3 {
+		t.Fatalf("%+v, %v", entries, err)
+	}
+	for i, want := range []struct {
+		state    daemonset.State
+		revision int64
+		wrote    int
+		back     bool
+	}{{daemonset.Live, one.Revision, 1, true}, {daemonset.RolledBack, bad, 2, false}, {daemonset.RolledBack, 0, 0, false}} {
+		e := entries[i]
+		if e.State != want.state || e.Revision != want.revision || len(e.Wrote) != want.wrote || (len(e.Files) > 0) != want.back ||
+			e.By != "a test" || e.Signal != "HUP" || e.ContainerID != c.ID || e.Kind != daemonset.Change {
+			t.Errorf("entry %d: %+v, want %+v", i, e, want)
+		}
+		if event := <-told; event.Time != entries[i].Time && !event.Time.Equal(entries[i].Time) {
+			t.Errorf("told of %+v", event)
+		}
+	}
+	files, err := r.applier.Store.Back(entries[0])
+	if err != nil || len(files) != 1 || !strings.Contains(string(files[0].Data), "one") {
+		t.Errorf("the way back: %+v, %v", files, err)
+	}
+	if lines := r.said.lines("changed", "by=", "signal=HUP", "wrote=", "revision="); len(lines) != 3 {
+		t.Errorf("audit lines: %q", lines)
+	}
+	if _, err := r.applier.Store.Load("none"); !errors.Is(err, state.ErrNotFound) {
+		t.Error(err)
+	}
+}

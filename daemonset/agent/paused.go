@@ -1,0 +1,51 @@
+package agent
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/state"
+)
+
+// paused is what a person's word makes of a pass: an error that ends it, or the goal that the target is
+// pinned to.
+func (a *Applier) paused(job Job, rec *state.Record) (pinned *goal, err error) {
+	p, ok, err := a.Store.Paused(rec.Profile, job.Target.Container.String())
+	switch {
+	case err != nil:
+		return nil, failed(daemonset.Failed, err)
+	case !ok:
+		return nil, nil
+	case p.Pin == "":
+		return nil, failed(daemonset.Paused, fmt.Errorf("%s is paused since %s by %s: nothing is changed until podreload resume",
+			p, p.Since.Format(time.RFC3339), p.By))
+	}
+	want, err := a.pin(job, p, rec)
+	if err != nil {
+		return nil, err
+	}
+	return &want, nil
+}
+
+// pin is the goal of a target that a person took back to files of its history.
+func (a *Applier) pin(job Job, p state.Pause, rec *state.Record) (goal, error) {
+	target := job.Target.Container.String()
+	entries, err := a.Store.History(target)
+	if err != nil {
+		return goal{}, failed(daemonset.Failed, err)
+	}
+	entry, ok := state.Find(entries, func(e state.Entry) bool { return e.Digest == p.Pin })
+	if !ok {
+		return goal{}, failed(daemonset.Paused, fmt.Errorf("the files of revision %d that it is pinned to are no longer kept; "+
+			"nothing is changed until podreload resume", p.Revision))
+	}
+	files, err := a.Store.Back(entry)
+	if err != nil {
+		return goal{}, failed(daemonset.Paused, fmt.Errorf("pinned to revision %d: %w; nothing is changed until podreload resume", p.Revision, err))
+	}
+	want := goalOf(files, entry.Revision, rec)
+	want.instead = failed(daemonset.Paused, fmt.Errorf("pinned to revision %d since %s by %s, until podreload resume",
+		entry.Revision, p.Since.Format(time.RFC3339), p.By))
+	return want, nil
+}

@@ -1,0 +1,143 @@
+package state
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"github.com/podreload/podreload/daemonset"
+)
+
+const (
+	historyVersion = 1
+
+	// maxEntries is how many changes of a target are told.
+	maxEntries = 50
+
+	// maxBack is how many of them, the newest, have their files kept: what one can go
+	// back to.
+	maxBack = 10
+
+	// maxKeptFile bounds a file that is kept for the way back, in bytes. A server's
+	// configuration is far below; what is not is told of without.
+	maxKeptFile = 4 << 20
+)
+
+// Entry is one change of a target, and the files that were in place after it.
+type Entry struct {
+	daemonset.Event
+
+	// Files are what one can go back to; nil where the change did not lead to a live
+	// configuration, or it is too long ago.
+	Files []Saved `json:"files,omitempty"`
+}
+
+type history struct {
+	Version int     `json:"version"`
+	Target  string  `json:"target"`
+	Entries []Entry `json:"entries"` // the oldest first
+}
+
+// historyName is the file of a target, which is named as its container is: names are longer
+// together than a file's may be.
+func historyName(target string) string {
+	sum := sha256.Sum256([]byte(target))
+	return "history/" + hex.EncodeToString(sum[:16]) + ".json"
+}
+
+// History is what was changed in a target, named namespace/pod/container, the oldest first. It goes on
+// over the container's restarts, and in a pod that takes the name of another.
+func (s *Store) History(target string) ([]Entry, error) { return s.kept.entries(historyName(target)) }
+
+// Tell adds a change to a target's history. Files are those that are kept for the container
+// and were live after it. The caller holds the container's lock.
+func (s *Store) Tell(target string, e Entry) error {
+	if err := checkID(e.ContainerID); err != nil {
+		return err
+	}
+	entries, err := s.History(target)
+	if errors.Is(err, ErrDamaged) {
+		entries, err = nil, nil // its disk may have lost it; it begins anew
+	}
+	if err != nil {
+		return err
+	}
+	for _, f := range e.Files {
+		if err := s.keepBack(e.ContainerID, f); err != nil {
+			return fmt.Errorf("state: keep %s for the way back: %w", f.Path, err)
+		}
+	}
+	entries = append(entries, e)
+	entries = entries[max(0, len(entries)-maxEntries):]
+	for i, left := len(entries)-1, maxBack; i >= 0; i-- {
+		if left <= 0 {
+			entries[i].Files = nil
+		}
+		if len(entries[i].Files) > 0 {
+			left--
+		}
+	}
+	text, err := encodeJSON(history{Version: historyVersion, Target: target, Entries: entries})
+	if err == nil {
+		name := historyName(target)
+		err = s.kept.replace("history/."+e.ContainerID, name, text)
+	}
+	if err != nil {
+		return fmt.Errorf("state: keep the history of %s below %s: %w", target, s.kept.dir, err)
+	}
+	return nil
+}
+
+// back is where the contents of a file of a history lie.
+func (s *Store) back(f Saved) (folder, string) {
+	if f.Sensitive {
+		return s.folder, "secret/" + f.Content // memory, gone after a reboot
+	}
+	return s.kept, "contents/" + f.Content
+}
+
+func (s *Store) keepBack(id string, f Saved) error {
+	if f.Absent {
+		return nil
+	}
+	to, name := s.back(f)
+	if _, err := to.content(name, f.Content); err == nil {
+		return nil
+	}
+	data, err := s.content(id, f.Content)
+	if err != nil || len(data) > maxKeptFile {
+		return err
+	}
+	return to.replace(path.Dir(name)+"/."+id, name, data)
+}
+
+// Back brings the files of an entry back with their contents. The error says which of them
+// are no longer kept.
+func (s *Store) Back(e Entry) ([]daemonset.File, error) {
+	return recall(e.Files, func(f Saved) ([]byte, error) {
+		from, name := s.back(f)
+		data, err := from.content(name, f.Content)
+		if errors.Is(err, fs.ErrNotExist) {
+			why := "it was dropped to make room, or is longer than is kept"
+			if f.Sensitive {
+				why = "it is sensitive, and such are kept until the node's next boot only"
+			}
+			err = fmt.Errorf("%w: %s", ErrNotFound, why)
+		}
+		return data, err
+	})
+}
+
+// Find is the newest entry of a history with files that answers to match.
+func Find(entries []Entry, match func(Entry) bool) (Entry, bool) {
+	for _, e := range slices.Backward(entries) {
+		if len(e.Files) > 0 && match(e) {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}

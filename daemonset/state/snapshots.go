@@ -1,0 +1,99 @@
+package state
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// maxSnapshots bounds what all snapshots together take, in bytes. The oldest go first.
+const maxSnapshots = 512 << 20
+
+// ErrTooLarge: there is no room for it.
+var ErrTooLarge = errors.New("too large to be kept")
+
+// snapshotName is the file of a snapshot; its key tells what it is of.
+func snapshotName(key string) string {
+	sum := sha256.Sum256([]byte(key))
+	return "snapshots/" + hex.EncodeToString(sum[:])
+}
+
+// snapshots is where they lie: with a sensitive file among what is made of them, in memory
+// only.
+func (s *Store) snapshots(sensitive bool) folder {
+	if sensitive {
+		return s.folder
+	}
+	return s.kept
+}
+
+// KeepSnapshot keeps what write makes under a key, in the place of an earlier one, whole or not at all.
+// One caller at a time.
+func (s *Store) KeepSnapshot(key string, sensitive bool, write func(io.Writer) error) error {
+	name, to := snapshotName(key), s.snapshots(sensitive)
+	limited := &limitedWriter{left: maxSnapshots}
+	err := to.write("snapshots/.new", name, func(w io.Writer) error {
+		limited.Writer = w
+		return write(limited)
+	})
+	if err == nil {
+		err = s.snapshots(!sensitive).drop(name) // it was, or is no longer
+	}
+	if err == nil {
+		err = to.fit(name)
+	}
+	if err != nil {
+		return fmt.Errorf("state: keep a snapshot below %s: %w", to.dir, err)
+	}
+	return nil
+}
+
+// fit drops the oldest snapshots until all have room; that of name stays.
+func (f folder) fit(name string) error {
+	all, err := f.list("snapshots")
+	if err != nil {
+		return err
+	}
+	var sum int64
+	var errs []error
+	for _, file := range all {
+		if sum += file.size; sum > maxSnapshots && file.name != name {
+			errs = append(errs, f.drop(file.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Snapshot opens what was kept under a key, and says when; [ErrNotFound] if there is none. The caller
+// closes it.
+func (s *Store) Snapshot(key string, sensitive bool) (io.ReadCloser, time.Time, error) {
+	from := s.snapshots(sensitive)
+	f, err := from.root.Open(snapshotName(key))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, time.Time{}, fmt.Errorf("snapshot: %w", ErrNotFound)
+	}
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("state: %w", err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, time.Time{}, errors.Join(fmt.Errorf("state: %w", err), f.Close())
+	}
+	return f, info.ModTime(), nil
+}
+
+type limitedWriter struct {
+	io.Writer
+	left int
+}
+
+func (w *limitedWriter) Write(b []byte) (int, error) {
+	if w.left -= len(b); w.left < 0 {
+		return 0, fmt.Errorf("%w: more than %d MiB", ErrTooLarge, maxSnapshots>>20)
+	}
+	return w.Writer.Write(b)
+}

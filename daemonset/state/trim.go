@@ -1,0 +1,148 @@
+package state
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	// maxHistories is of how many targets the history is kept, and maxHistory how many bytes
+	// all files together have that one can go back to. The oldest go first.
+	maxHistories = 2000
+	maxHistory   = 256 << 20
+
+	// maxAge is how long a history or a snapshot stays that nobody adds to.
+	maxAge = 30 * 24 * time.Hour
+
+	// maxDir bounds a directory's listing.
+	maxDir = 100_000
+
+	// young is what may be on its way into a history.
+	young = time.Hour
+)
+
+// Trim drops what is too old or too much of what is kept beyond the node's boot. One caller at a
+// time: the daemon. What it cannot drop is in the error, and tried again by the next.
+func (s *Store) Trim(now time.Time) error {
+	histories, err := s.kept.list("history")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	var used []keptFile
+	for i, h := range histories { // the newest first
+		if i >= maxHistories || now.Sub(h.at) > maxAge {
+			errs = append(errs, s.kept.drop(h.name))
+			continue
+		}
+		entries, err := s.kept.entries(h.name)
+		if errors.Is(err, ErrDamaged) {
+			errs = append(errs, s.kept.drop(h.name)) // nothing can be made of it any more
+			continue
+		}
+		if err != nil {
+			return errors.Join(append(errs, err)...) // what it uses is not known
+		}
+		for _, e := range entries {
+			for _, f := range e.Files {
+				if !f.Absent {
+					_, name := s.back(f)
+					used = append(used, keptFile{name: name, at: e.Time})
+				}
+			}
+		}
+	}
+	errs = append(errs, s.kept.keepOnly("contents", used, now), s.folder.keepOnly("secret", used, now))
+	snapshots, err := s.kept.list("snapshots")
+	errs = append(errs, err)
+	for _, f := range snapshots {
+		if now.Sub(f.at) > maxAge {
+			errs = append(errs, s.kept.drop(f.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// keptFile is a file, or a use of one.
+type keptFile struct {
+	name string
+	size int64
+	at   time.Time
+}
+
+func newestFirst(a, b keptFile) int { return cmp.Or(b.at.Compare(a.at), cmp.Compare(a.name, b.name)) }
+
+// list are the files of a sub-directory, the newest first, without such as are being written.
+func (f folder) list(sub string) ([]keptFile, error) {
+	dir, err := f.root.Open(sub)
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	defer dir.Close()
+	infos, err := dir.Readdir(maxDir)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	var out []keptFile
+	for _, i := range infos {
+		if !strings.HasPrefix(i.Name(), ".") {
+			out = append(out, keptFile{name: sub + "/" + i.Name(), size: i.Size(), at: i.ModTime()})
+		}
+	}
+	slices.SortFunc(out, newestFirst)
+	return out, nil
+}
+
+// keepOnly drops the files of a sub-directory that are not used, and those whose newest use is the oldest
+// where all together are too much.
+func (f folder) keepOnly(sub string, used []keptFile, now time.Time) error {
+	files, err := f.list(sub)
+	if err != nil {
+		return err
+	}
+	newest := map[string]time.Time{}
+	for _, u := range used {
+		if u.at.After(newest[u.name]) {
+			newest[u.name] = u.at
+		}
+	}
+	for i := range files {
+		at, ok := newest[files[i].name]
+		if ok {
+			files[i].at = at
+		} else if now.Sub(files[i].at) > young {
+			files[i].at = time.Time{}
+		}
+	}
+	slices.SortFunc(files, newestFirst)
+	var sum int64
+	var errs []error
+	for _, file := range files {
+		if sum += file.size; file.at.IsZero() || sum > maxHistory {
+			errs = append(errs, f.drop(file.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// entries reads a history; none where there is no such file.
+func (f folder) entries(name string) ([]Entry, error) {
+	text, err := f.read(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var d history
+	if err := decodeJSON(text, historyVersion, &d); err != nil {
+		return nil, fmt.Errorf("%s/%s: %w", f.dir, name, err)
+	}
+	return d.Entries, nil
+}
