@@ -86,8 +86,6 @@ func eachPause(ctx context.Context, c *cli.Command, do func(*state.Store, state.
 		return err
 	}
 	defer store.Close()
-	ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
-	defer cancel()
 	for _, p := range pauses {
 		if err := do(store, p); err != nil {
 			return err

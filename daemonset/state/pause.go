@@ -13,6 +13,9 @@ import (
 
 const pausesVersion = 1
 
+// pausesWait is how long another process may take to change them.
+const pausesWait = 10 * time.Second
+
 // maxPauses bounds how many are kept.
 const maxPauses = 1000
 
@@ -114,6 +117,8 @@ func (s *Store) Resume(ctx context.Context, p Pause) (was bool, err error) {
 }
 
 func (s *Store) changePauses(ctx context.Context, change func([]Pause) ([]Pause, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, pausesWait)
+	defer cancel()
 	lock, err := await(ctx, func() (*os.File, error) { return s.kept.lockFile("pauses.lock") })
 	if err != nil {
 		return fmt.Errorf("state: change what is paused: %w", err)
