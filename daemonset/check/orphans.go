@@ -57,7 +57,7 @@ func collect() (left int, err error) {
 		if err != nil || info.NSPid != 1 || inits.pids[pid] {
 			continue
 		}
-		if reaped, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); reaped != pid && ofTwin(info.Cgroup) {
+		if reaped, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); reaped != pid && (ofTwin(info.Cgroup) || dying(info)) {
 			left++
 		}
 	}
@@ -73,6 +73,10 @@ func ofTwin(cgroup string) bool {
 	}
 	return false
 }
+
+// dying says whether a process is ending and has given up its namespaces. Just after
+// them it gives up its cgroup, with cgroup v1: whose it was is not to be seen any more.
+func dying(info nsenter.Info) bool { return info.MntNS == 0 }
 
 // collectAll is collect until there is nothing left to collect.
 func collectAll(ctx context.Context) error {
