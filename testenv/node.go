@@ -118,7 +118,7 @@ func (n *Node) Import(ctx context.Context, archive io.Reader, names ...string) e
 	}
 	service := cri.NewImageServiceClient(n.conn)
 	for _, name := range names {
-		if err := poll(ctx, func() error {
+		if err := Poll(ctx, func() error {
 			r, err := service.ImageStatus(ctx, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: name}})
 			if err == nil && r.Image == nil {
 				err = errors.New("CRI does not know it")
@@ -168,7 +168,7 @@ func (n *Node) ready(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	err := poll(ctx, func() error {
+	err := Poll(ctx, func() error {
 		r, err := n.runtime.Status(ctx, &cri.StatusRequest{})
 		if err != nil {
 			return err
@@ -261,21 +261,4 @@ func (n *Node) Close() error {
 		n.lock = nil
 	}
 	return errors.Join(errs...)
-}
-
-// poll calls try until it returns nil. There is no event to wait for where it is used.
-func poll(ctx context.Context, try func() error) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%w; last: %w", context.Cause(ctx), err)
-		}
-	}
 }
