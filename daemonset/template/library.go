@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	texttemplate "text/template"
 	"text/template/parse"
@@ -103,12 +104,11 @@ func (f *templateFile) parse(text string) {
 func (f *templateFile) path() string { return path.Join("templates", f.name) }
 
 // resolve loads what f includes, and what that includes, and says what is wrong
-// with them.
-func (l *library) resolve(f *templateFile) []Problem {
-	var problems []Problem
-	seen := map[*templateFile]bool{f: true}
-	for queue := []*templateFile{f}; len(queue) > 0; queue = queue[1:] {
-		f := queue[0]
+// with them. It returns f and all that it has come to.
+func (l *library) resolve(f *templateFile) (reached []*templateFile, problems []Problem) {
+	reached = []*templateFile{f}
+	for i := 0; i < len(reached); i++ {
+		f := reached[i]
 		if f.dynamic {
 			l.loadAll()
 		}
@@ -122,19 +122,19 @@ func (l *library) resolve(f *templateFile) []Problem {
 				continue
 			}
 			included := l.load(name)
+			if slices.Contains(reached, included) {
+				continue
+			}
+			reached = append(reached, included)
 			switch {
-			case seen[included]:
 			case included.err != nil:
 				fail("%s: %v", included.path(), included.err)
 			case included.problem != nil:
 				problems = append(problems, *included.problem)
-			default:
-				queue = append(queue, included)
 			}
-			seen[included] = true
 		}
 	}
-	return problems
+	return reached, problems
 }
 
 // loadAll reads every file below templates: the name of one to include is known
