@@ -270,11 +270,7 @@ func readConfdFile(file string) (map[string]confdValue, error) {
 func parseConfdFile(file string, text []byte) (map[string]confdValue, error) {
 	var table map[string]any
 	if err := toml.NewDecoder(bytes.NewReader(text)).Decode(&table); err != nil {
-		if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
-			row, column := bad.Position()
-			return nil, fmt.Errorf("line %d, column %d: %w", row, column, err)
-		}
-		return nil, err
+		return nil, atPlace(err)
 	}
 	values := map[string]confdValue{}
 	for key, value := range table {

@@ -69,13 +69,13 @@ func (l *library) load(name string) *templateFile {
 		return f
 	}
 	f.sum = sha256.Sum256(text)
-	f.parse(string(text))
+	f.parse(text)
 	return f
 }
 
-func (f *templateFile) parse(text string) {
+func (f *templateFile) parse(text []byte) {
 	base := path.Base(f.name)
-	tmpl, err := parseTemplate(base, text)
+	tmpl, err := parseTemplate(base, string(text))
 	if err != nil {
 		line, message := parseProblem(base, err)
 		f.problem = &Problem{File: f.path(), Line: line, Message: message}
@@ -91,8 +91,7 @@ func (f *templateFile) parse(text string) {
 			}
 			if len(command.Args) > 1 {
 				if name, ok := command.Args[1].(*parse.StringNode); ok {
-					line := 1 + strings.Count(text[:command.Pos], "\n")
-					f.includes = append(f.includes, include{name.Text, line})
+					f.includes = append(f.includes, include{name.Text, lineAt(text, int(command.Pos))})
 					return
 				}
 			}
