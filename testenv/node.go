@@ -232,9 +232,6 @@ func (n *Node) RuncRoot() string { return filepath.Join(n.dir, "runc", "k8s.io")
 // Cgroup is the parent of the cgroups of all pods; what runs in it ends with the node.
 func (n *Node) Cgroup() string { return nodeCgroup(n.dir) }
 
-// PauseImage is the image of the first container of each pod.
-func (n *Node) PauseImage() string { return pauseImage }
-
 // Dir is the folder that everything of this node is in.
 func (n *Node) Dir() string { return n.dir }
 
