@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"testing"
 	"time"
 )
 
@@ -31,5 +32,20 @@ func Poll(ctx context.Context, try func() error) error {
 		case <-ctx.Done():
 			return fmt.Errorf("%w; last: %w", context.Cause(ctx), err)
 		}
+	}
+}
+
+// Await is Poll for a test, which fails if it is not so after a minute.
+func Await(t testing.TB, so func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := Poll(ctx, func() error {
+		if !so() {
+			return errors.New("it never was")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 }
