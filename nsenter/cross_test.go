@@ -251,6 +251,13 @@ func TestSealRefuses(t *testing.T) {
 	if _, err := nsenter.Seal(filepath.Join(t.TempDir(), "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%v, want ErrNotExist", err)
 	}
+	script := filepath.Join(t.TempDir(), "script")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nsenter.Seal(script); err == nil || !strings.HasSuffix(err.Error(), script+": it is no ELF program") {
+		t.Errorf("%v, want that a script is no program", err)
+	}
 }
 
 // A binary that is no shim is an error in time.

@@ -1,7 +1,6 @@
 package nsenter_test
 
 import (
-	"context"
 	"errors"
 	"net"
 	"os"
@@ -12,7 +11,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -100,7 +98,7 @@ func TestInNetworkThreadIsGone(t *testing.T) {
 		t.Errorf("the main thread is in %s", got)
 	}
 	// A thread ends a little after its goroutine.
-	await(t, func() bool { return len(inNamespace(t, own)) == len(threads(t)) })
+	testenv.Await(t, func() bool { return len(inNamespace(t, own)) == len(threads(t)) })
 	if after := threads(t); len(after) > len(before)+16 {
 		t.Errorf("%d threads, %d before", len(after), len(before))
 	}
@@ -193,20 +191,6 @@ func inNamespace(t testing.TB, ns string) []string {
 		link, err := os.Readlink("/proc/self/task/" + tid + "/ns/net")
 		return err == nil && link != ns
 	})
-}
-
-// await waits until it is so. There is no event for what it is used for.
-func await(t testing.TB, so func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	for !so() {
-		select {
-		case <-ctx.Done():
-			t.Fatal("it never was")
-		case <-time.After(time.Millisecond):
-		}
-	}
 }
 
 // BenchmarkInNetwork is a socket in a container's network.

@@ -14,6 +14,7 @@ type stat struct {
 	state   byte
 	ppid    int
 	session int
+	exiting bool
 	start   uint64
 }
 
@@ -36,11 +37,16 @@ func parseStat(b []byte) (stat, error) {
 	if err != nil {
 		return stat{}, fmt.Errorf("stat: session: %w", err)
 	}
+	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
+	if err != nil {
+		return stat{}, fmt.Errorf("stat: flags: %w", err)
+	}
 	start, err := strconv.ParseUint(string(fields[19]), 10, 64)
 	if err != nil {
 		return stat{}, fmt.Errorf("stat: start time: %w", err)
 	}
-	return stat{comm: string(b[open+1 : end]), state: fields[0][0], ppid: ppid, session: session, start: start}, nil
+	const exiting = 0x4 // PF_EXITING
+	return stat{comm: string(b[open+1 : end]), state: fields[0][0], ppid: ppid, session: session, exiting: flags&exiting != 0, start: start}, nil
 }
 
 // status is what is used of /proc/PID/status: proc_pid_status(5).

@@ -17,9 +17,10 @@ var (
 
 func TestParseStat(t *testing.T) {
 	for in, want := range map[string]stat{
-		"7 (nginx) S 5" + rest + " 1234 0":             {"nginx", 'S', 5, 3, 1234},
-		"7 (a) Z 1 1 (b) R 6" + rest + " 18 0":         {"a) Z 1 1 (b", 'R', 6, 3, 18},
-		"7 (x\n) S 5" + rest + " 18446744073709551615": {"x\n", 'S', 5, 3, 1<<64 - 1},
+		"7 (nginx) S 5" + rest + " 1234 0":                             {"nginx", 'S', 5, 3, false, 1234},
+		"7 (a) Z 1 1 (b) R 6" + rest + " 18 0":                         {"a) Z 1 1 (b", 'R', 6, 3, false, 18},
+		"7 (x\n) S 5" + rest + " 18446744073709551615":                 {"x\n", 'S', 5, 3, false, 1<<64 - 1},
+		"7 (x) D 5 0 3 0 -1 4194308" + strings.Repeat(" 0", 12) + " 9": {"x", 'D', 5, 3, true, 9}, // PF_EXITING and PF_RANDOMIZE
 	} {
 		got, err := parseStat([]byte(in))
 		if diff := cmp.Diff(want, got, allow); diff != "" || err != nil {

@@ -22,6 +22,7 @@ type Info struct {
 	NSPid     int    // as the process's own PID namespace numbers it
 	StartTime uint64 // clock ticks since boot
 	State     byte   // R, S, D, Z, T, …: field 3 of /proc/PID/stat
+	Exiting   bool   // its main thread is ending: executable, namespaces and (with v1) cgroup may be gone
 	Comm      string // the container's to write: a hint
 	Exe       string // the executable's path, as the container sees it; with " (deleted)" when it was replaced
 	Cgroup    string // /proc/PID/cgroup, as the kernel prints it
@@ -57,15 +58,21 @@ func readInfo(pid int) (Info, error) {
 	defer unix.Close(dir)
 
 	info := Info{Pid: pid}
-	b, err := readAt(dir, "stat", maxRead)
+	// The cgroup first: where it is gone because the process is ending, stat then says that it is.
+	b, err := readAt(dir, "cgroup", maxRead)
 	if err != nil {
+		return Info{}, err
+	}
+	info.Cgroup = string(b)
+
+	if b, err = readAt(dir, "stat", maxRead); err != nil {
 		return Info{}, err
 	}
 	st, err := parseStat(b)
 	if err != nil {
 		return Info{}, err
 	}
-	info.PPid, info.Session, info.State, info.Comm, info.StartTime = st.ppid, st.session, st.state, st.comm, st.start
+	info.PPid, info.Session, info.State, info.Exiting, info.Comm, info.StartTime = st.ppid, st.session, st.state, st.exiting, st.comm, st.start
 
 	if b, err = readAt(dir, "status", maxRead); err != nil {
 		return Info{}, err
@@ -75,11 +82,6 @@ func readInfo(pid int) (Info, error) {
 		return Info{}, err
 	}
 	info.NSPid, info.SigCgt, info.UID = status.nspid, status.sigCgt, status.uid
-
-	if b, err = readAt(dir, "cgroup", maxRead); err != nil {
-		return Info{}, err
-	}
-	info.Cgroup = string(b)
 
 	// A zombie or a kernel thread has no executable and no namespaces.
 	if info.Exe, err = linkAt(dir, "exe"); err != nil {

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxBinary is the largest shim in bytes that is sealed.
-const maxBinary = 64 << 20
+// maxBinary is the largest program in bytes that is sealed.
+const maxBinary = 128 << 20
 
 // minFd is what the memfd's number is moved above: as low as the descriptors that
 // a child is given, it would be overwritten before the child can exec it.
@@ -32,7 +32,8 @@ func Seal(path string) (*Shim, error) {
 	if len(s.node) == 0 {
 		return nil, fmt.Errorf("seal the shim: %w: no mount namespace in /proc can be read", ErrPermission)
 	}
-	fd, err := seal(path)
+	// F_SEAL_EXEC keeps the mode's x as it is.
+	fd, err := SealProgram("podreload-shim", path, unix.F_SEAL_EXEC)
 	if err != nil {
 		return nil, fmt.Errorf("seal the shim %s: %w", path, err)
 	}
@@ -40,18 +41,25 @@ func Seal(path string) (*Shim, error) {
 	return s, nil
 }
 
-func seal(path string) (int, error) {
+// SealProgram copies a program into memory and seals it there. It returns a descriptor
+// to execute it by, which the caller closes. More seals than those that keep its
+// bytes are tried: a kernel may not know them. A script is no program here.
+func SealProgram(name, path string, more int) (fd int, err error) {
 	from, err := os.Open(path)
 	if err != nil {
 		return -1, err
 	}
 	defer from.Close()
-	to, err := create()
+	var magic [4]byte
+	if _, err := io.ReadFull(from, magic[:]); err != nil || string(magic[:]) != "\x7fELF" {
+		return -1, errors.New("it is no ELF program")
+	}
+	to, err := createProgram(name)
 	if err != nil {
 		return -1, err
 	}
 	defer to.Close()
-	n, err := io.Copy(to, io.LimitReader(from, maxBinary+1))
+	n, err := io.Copy(to, io.NewSectionReader(from, 0, maxBinary+1))
 	if err != nil {
 		return -1, err
 	}
@@ -61,22 +69,21 @@ func seal(path string) (int, error) {
 	if err := to.Chmod(0o511); err != nil {
 		return -1, err
 	}
-	// F_SEAL_EXEC keeps the mode's x as it is; it is of Linux 6.3 and may be missing.
-	unix.FcntlInt(to.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_EXEC)
-	seals := unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	unix.FcntlInt(to.Fd(), unix.F_ADD_SEALS, more)
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 	if _, err := unix.FcntlInt(to.Fd(), unix.F_ADD_SEALS, seals); err != nil {
 		return -1, fmt.Errorf("add seals: %w", err)
 	}
 	return unix.FcntlInt(to.Fd(), unix.F_DUPFD_CLOEXEC, minFd)
 }
 
-// create makes an executable file in memory. MFD_EXEC is of Linux 6.3; where it is
+// createProgram makes an executable file in memory. MFD_EXEC is of Linux 6.3; where it is
 // not known a memfd is executable anyway.
-func create() (*os.File, error) {
+func createProgram(name string) (*os.File, error) {
 	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
-	fd, err := unix.MemfdCreate("podreload-shim", flags|unix.MFD_EXEC)
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)
 	if errors.Is(err, unix.EINVAL) {
-		fd, err = unix.MemfdCreate("podreload-shim", flags)
+		fd, err = unix.MemfdCreate(name, flags)
 	}
 	switch {
 	case errors.Is(err, unix.EACCES):
@@ -84,7 +91,7 @@ func create() (*os.File, error) {
 	case err != nil:
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
-	return os.NewFile(uintptr(fd), "podreload-shim"), nil
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // Close ends the spare, if one is kept, lets go of the binary and waits a moment

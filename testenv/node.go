@@ -118,7 +118,7 @@ func (n *Node) Import(ctx context.Context, archive io.Reader, names ...string) e
 	}
 	service := cri.NewImageServiceClient(n.conn)
 	for _, name := range names {
-		if err := poll(ctx, func() error {
+		if err := Poll(ctx, func() error {
 			r, err := service.ImageStatus(ctx, &cri.ImageStatusRequest{Image: &cri.ImageSpec{Image: name}})
 			if err == nil && r.Image == nil {
 				err = errors.New("CRI does not know it")
@@ -168,7 +168,7 @@ func (n *Node) ready(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	err := poll(ctx, func() error {
+	err := Poll(ctx, func() error {
 		r, err := n.runtime.Status(ctx, &cri.StatusRequest{})
 		if err != nil {
 			return err
@@ -232,9 +232,6 @@ func (n *Node) RuncRoot() string { return filepath.Join(n.dir, "runc", "k8s.io")
 // Cgroup is the parent of the cgroups of all pods; what runs in it ends with the node.
 func (n *Node) Cgroup() string { return nodeCgroup(n.dir) }
 
-// PauseImage is the image of the first container of each pod.
-func (n *Node) PauseImage() string { return pauseImage }
-
 // Dir is the folder that everything of this node is in.
 func (n *Node) Dir() string { return n.dir }
 
@@ -261,21 +258,4 @@ func (n *Node) Close() error {
 		n.lock = nil
 	}
 	return errors.Join(errs...)
-}
-
-// poll calls try until it returns nil. There is no event to wait for where it is used.
-func poll(ctx context.Context, try func() error) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%w; last: %w", context.Cause(ctx), err)
-		}
-	}
 }

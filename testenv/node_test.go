@@ -85,7 +85,7 @@ func namespaces(t *testing.T, c *Container) map[string]string {
 func testGet(t *testing.T, p *Pod) {
 	t.Helper()
 	var got string
-	err := poll(t.Context(), func() (err error) {
+	err := Poll(t.Context(), func() (err error) {
 		got, err = p.Get(t.Context(), 80, "/")
 		return err
 	})

@@ -31,7 +31,7 @@ type parts string
 func findParts() (parts, error) {
 	dir := os.Getenv("PODRELOAD_PARTS")
 	if dir == "" {
-		root, err := repository()
+		root, err := Repository()
 		if err != nil {
 			return "", err
 		}
@@ -49,11 +49,9 @@ func Parts() (string, error) {
 	return string(p), err
 }
 
-// Repository is the root of the repository that the working directory is in.
-func Repository() (string, error) { return repository() }
-
-// repository is the nearest folder above the working directory with a go.mod.
-func repository() (string, error) {
+// Repository is the root of the repository that the working directory is in: the
+// nearest folder above it with a go.mod.
+func Repository() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
 		return "", err

@@ -64,8 +64,8 @@ func NewNode(t testing.TB, v Version) *Node {
 	return n
 }
 
-// NeedsEtcd is for a test that needs an etcd of the parts.
-func NeedsEtcd(t testing.TB, v Version) {
+// needsEtcd is for a test that needs an etcd of the parts.
+func needsEtcd(t testing.TB, v Version) {
 	t.Helper()
 	if v == "" {
 		return // it is in this process
@@ -88,7 +88,7 @@ func NewEtcd(t testing.TB) *Etcd {
 // NewEtcdWith is NewEtcd of a certain etcd.
 func NewEtcdWith(t testing.TB, config EtcdConfig) *Etcd {
 	t.Helper()
-	NeedsEtcd(t, config.Version)
+	needsEtcd(t, config.Version)
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
 	e, err := StartEtcdWith(ctx, t.TempDir(), config)
@@ -102,7 +102,7 @@ func NewEtcdWith(t testing.TB, config EtcdConfig) *Etcd {
 // NewCluster starts an etcd of several members that ends with the test.
 func NewCluster(t testing.TB, v Version, members int) *Cluster {
 	t.Helper()
-	NeedsEtcd(t, v)
+	needsEtcd(t, v)
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	defer cancel()
 	c, err := StartCluster(ctx, t.TempDir(), v, members)
@@ -146,7 +146,7 @@ func Binary(t testing.TB, name string) string {
 // build writes to build/test of the repository: a test process has no end at which it could
 // delete a temporary folder. The name is unique until the file is whole.
 func build(ctx context.Context, name string) (string, error) {
-	root, err := repository()
+	root, err := Repository()
 	if err != nil {
 		return "", err
 	}

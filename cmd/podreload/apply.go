@@ -6,7 +6,6 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v3"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/podreload/podreload/daemonset/agent"
 )
@@ -23,9 +22,6 @@ type applied struct {
 	Changed   []string `json:"changed"` // paths
 	Reason    string   `json:"reason,omitempty"`
 }
-
-// applyParallel is how many targets a manual apply works on at once.
-const applyParallel = 8
 
 var applyCommand = &cli.Command{
 	Name:      "apply",
@@ -55,18 +51,11 @@ var applyCommand = &cli.Command{
 			return err
 		}
 		defer closeApplier()
-
-		results, errs := make([]applied, len(jobs)), make([]error, len(jobs))
-		var group errgroup.Group
-		group.SetLimit(applyParallel)
-		for i, job := range jobs {
-			group.Go(func() error {
-				results[i], errs[i] = applyOne(ctx, applier, job, c.Bool("dry-run"))
-				logrus.WithFields(logrus.Fields{"target": job.Target.Container, "result": results[i].Result}).Debug("done")
-				return nil
-			})
-		}
-		_ = group.Wait() // the errors are in errs
+		results, errs := each(jobs, func(job agent.Job) (applied, error) {
+			result, err := applyOne(ctx, applier, job, c.Bool("dry-run"))
+			logrus.WithFields(logrus.Fields{"target": job.Target.Container, "result": result.Result}).Debug("done")
+			return result, err
+		})
 		if err := print(c, results, applyTable(c, results)); err != nil {
 			return err
 		}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/podreload/podreload/daemonset/agent"
 	"github.com/podreload/podreload/daemonset/check"
@@ -48,16 +47,7 @@ var checkCommand = &cli.Command{
 			return err
 		}
 		defer closeApplier()
-		results, errs := make([]checked, len(jobs)), make([]error, len(jobs))
-		var group errgroup.Group
-		group.SetLimit(applyParallel)
-		for i, job := range jobs {
-			group.Go(func() error {
-				results[i], errs[i] = checkOne(ctx, applier, job)
-				return nil
-			})
-		}
-		_ = group.Wait() // the errors are in errs
+		results, errs := each(jobs, func(job agent.Job) (checked, error) { return checkOne(ctx, applier, job) })
 		if err := print(c, results, checkTable(c, results)); err != nil {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
@@ -64,6 +65,24 @@ func chosenJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([
 		jobs = append(jobs, job)
 	}
 	return jobs, nil
+}
+
+// parallel is how many targets a command works on at once.
+const parallel = 8
+
+// each does the same for every target. What it returns is in the order of the jobs.
+func each[R any](jobs []agent.Job, do func(agent.Job) (R, error)) ([]R, []error) {
+	results, errs := make([]R, len(jobs)), make([]error, len(jobs))
+	var group errgroup.Group
+	group.SetLimit(parallel)
+	for i, job := range jobs {
+		group.Go(func() error {
+			results[i], errs[i] = do(job)
+			return nil
+		})
+	}
+	_ = group.Wait() // the errors are in errs
+	return results, errs
 }
 
 // snapshots reads what profiles need from etcd, each set of keys once.

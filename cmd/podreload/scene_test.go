@@ -77,7 +77,7 @@ func runPod(ctx context.Context, ts *testscript.TestScript, s *scene, args []str
 	s.pods[name] = pod
 	ts.Setenv("ID", pod.Container(containers[len(containers)-1].Name).ID)
 	for _, port := range serving[kind] {
-		if err := poll(ctx, func() error {
+		if err := testenv.Poll(ctx, func() error {
 			_, err := pod.Get(ctx, port, "/")
 			return err
 		}); err != nil {

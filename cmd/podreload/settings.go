@@ -68,17 +68,21 @@ func parseSettings(text []byte) (fileSettings, error) {
 	d := toml.NewDecoder(io.LimitReader(bytes.NewReader(text), 1<<20))
 	err := d.DisallowUnknownFields().Decode(&s)
 	var strict *toml.StrictMissingError
-	var decode *toml.DecodeError
-	switch {
-	case errors.As(err, &strict):
+	if errors.As(err, &strict) {
 		row, column := strict.Errors[0].Position()
 		return s, fmt.Errorf("line %d, column %d: unknown key %q; the keys are podreload's long flags",
 			row, column, strings.Join(strict.Errors[0].Key(), "."))
-	case errors.As(err, &decode):
-		row, column := decode.Position()
-		return s, fmt.Errorf("line %d, column %d: %w", row, column, err)
 	}
-	return s, err
+	return s, atPlace(err)
+}
+
+// atPlace gives an error of TOML its line and column.
+func atPlace(err error) error {
+	if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
+		row, column := bad.Position()
+		return fmt.Errorf("line %d, column %d: %w", row, column, err)
+	}
+	return err
 }
 
 // values are the keys that the file sets, as the flags take them.

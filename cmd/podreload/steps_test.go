@@ -15,6 +15,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/testenv"
 )
 
 // command is a step of a script. Its error fails the script.
@@ -118,7 +119,7 @@ func await(ctx context.Context, _ *testscript.TestScript, s *scene, args []strin
 	if err != nil {
 		return err
 	}
-	return poll(ctx, func() error {
+	return testenv.Poll(ctx, func() error {
 		store, err := state.Open(s.state, s.root)
 		if err != nil {
 			return err
@@ -137,7 +138,7 @@ func get(ctx context.Context, _ *testscript.TestScript, s *scene, args []string)
 	if err != nil {
 		return err
 	}
-	return poll(ctx, func() error {
+	return testenv.Poll(ctx, func() error {
 		body, err := pod.Get(ctx, 80, args[1])
 		if err == nil && strings.TrimSpace(body) != args[2] {
 			err = fmt.Errorf("nginx serves %q, want %q", body, args[2])
@@ -223,20 +224,4 @@ func inside(ctx context.Context, ts *testscript.TestScript, s *scene, args []str
 	out, err := pod.Container("nginx").Exec(ctx, args[1:]...)
 	fmt.Fprint(ts.Stdout(), out)
 	return err
-}
-
-// poll tries until it works: what it waits for sends no event that it could
-// wait for instead.
-func poll(ctx context.Context, try func() error) error {
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
 }

@@ -51,7 +51,7 @@ func (t *twin) kill(ctx context.Context) error {
 	if t.ended {
 		return nil
 	}
-	if err := unix.Kill(t.init.Pid(), unix.SIGKILL); err != nil {
+	if err := t.init.Signal(unix.SIGKILL); err != nil {
 		return err
 	}
 	if err := t.init.Wait(ctx); err != nil {

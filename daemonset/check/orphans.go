@@ -57,14 +57,15 @@ func collect() (left int, err error) {
 		if err != nil || info.NSPid != 1 || inits.pids[pid] {
 			continue
 		}
-		if reaped, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); reaped != pid && ofTwin(info.Cgroup) {
+		if reaped, _ := unix.Wait4(pid, nil, unix.WNOHANG, nil); reaped != pid && (ofTwin(info.Cgroup) || info.Exiting) {
 			left++
 		}
 	}
 	return left, nil
 }
 
-// ofTwin goes by a living process's cgroup, the last element of which is a twin's id.
+// ofTwin goes by a living process's cgroup, the last element of which is a twin's id. With
+// cgroup v1 one that is ending has none: whose it was is not to be seen any more.
 func ofTwin(cgroup string) bool {
 	for line := range strings.Lines(cgroup) {
 		if strings.Contains(path.Base(strings.TrimSpace(line)), "podreload-") {

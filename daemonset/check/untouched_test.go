@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -36,14 +35,13 @@ find /etc /data /run /var /dev/shm -type f -exec md5sum {} + 2>/dev/null | sort`
 // started waits until nginx has made its own files, the last of which is that of its pid.
 func started(t *testing.T, c *testenv.Container) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		_, err := c.Exec(t.Context(), "test", "-s", "/run/nginx.pid")
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("nginx does not start: %v", err)
-		}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := testenv.Poll(ctx, func() error {
+		_, err := c.Exec(ctx, "test", "-s", "/run/nginx.pid")
+		return err
+	}); err != nil {
+		t.Fatalf("nginx does not start: %v", err)
 	}
 }
 

@@ -133,7 +133,7 @@ func TestContainerDies(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		// Until containerd has put it away it cannot remove the pod.
-		await(t, func() bool {
+		testenv.Await(t, func() bool {
 			_, err := c.containerd.TaskService().Get(t.Context(), &tasks.GetRequest{ContainerID: c.ID})
 			return status.Code(err) == codes.NotFound
 		})

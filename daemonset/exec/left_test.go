@@ -119,8 +119,8 @@ func TestContainerdDies(t *testing.T) {
 				t.Errorf("left running: %q", left)
 			}
 			// The connection comes back in its own time, and the shim remembers.
-			await(t, func() bool { return c.look() == codes.OK })
-			await(t, func() bool {
+			testenv.Await(t, func() bool { return c.look() == codes.OK })
+			testenv.Await(t, func() bool {
 				r, err := c.Run(t.Context(), c.Container, exec.Command{Args: []string{"echo", "next"}})
 				return err == nil && r.Output == "next"
 			})

@@ -168,24 +168,10 @@ func (c *run) release(name string) {
 	}
 }
 
-// await waits until it is so.
-func await(t testing.TB, so func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	for !so() {
-		select {
-		case <-ctx.Done():
-			t.Fatal("it never was")
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-}
-
 // awaitFile waits until a command inside has made a file.
 func (c *run) awaitFile(name string) {
 	c.t.Helper()
-	await(c.t, func() bool {
+	testenv.Await(c.t, func() bool {
 		_, err := os.Stat(c.path(name))
 		return err == nil
 	})
@@ -194,7 +180,7 @@ func (c *run) awaitFile(name string) {
 // awaitStart waits until a command's start has been answered: then the name of its FIFO goes.
 func (c *run) awaitStart() {
 	c.t.Helper()
-	await(c.t, func() bool {
+	testenv.Await(c.t, func() bool {
 		entries, err := os.ReadDir(c.dir)
 		return err == nil && len(entries) == 0
 	})

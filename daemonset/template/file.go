@@ -14,7 +14,8 @@ type file struct {
 	resource *Resource         // nil without [template]
 	sum      [sha256.Size]byte // of its text
 	problems []Problem
-	gathered bool // named in the resources of another file
+	gathered bool            // named in the resources of another file
+	reached  []*templateFile // its template, and what that includes
 }
 
 // id is the file's name below conf.d, which is its resource's name.
@@ -83,13 +84,15 @@ func (f *file) parse(data []byte) {
 
 func (f *file) loadTemplate(l *library) {
 	t := l.load(f.resource.Src)
+	var problems []Problem
+	f.reached, problems = l.resolve(t)
 	switch {
 	case t.err != nil:
 		f.problems = append(f.problems, f.problem("template.src", "%s: %v", t.path(), t.err))
 	case t.problem != nil:
 		f.problems = append(f.problems, *t.problem)
 	default:
-		f.problems = append(f.problems, l.resolve(t)...)
+		f.problems = append(f.problems, problems...)
 		f.resource.tmpl, f.resource.library = t.tmpl, l
 	}
 }

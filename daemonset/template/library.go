@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	texttemplate "text/template"
 	"text/template/parse"
@@ -68,13 +69,13 @@ func (l *library) load(name string) *templateFile {
 		return f
 	}
 	f.sum = sha256.Sum256(text)
-	f.parse(string(text))
+	f.parse(text)
 	return f
 }
 
-func (f *templateFile) parse(text string) {
+func (f *templateFile) parse(text []byte) {
 	base := path.Base(f.name)
-	tmpl, err := parseTemplate(base, text)
+	tmpl, err := parseTemplate(base, string(text))
 	if err != nil {
 		line, message := parseProblem(base, err)
 		f.problem = &Problem{File: f.path(), Line: line, Message: message}
@@ -90,8 +91,7 @@ func (f *templateFile) parse(text string) {
 			}
 			if len(command.Args) > 1 {
 				if name, ok := command.Args[1].(*parse.StringNode); ok {
-					line := 1 + strings.Count(text[:command.Pos], "\n")
-					f.includes = append(f.includes, include{name.Text, line})
+					f.includes = append(f.includes, include{name.Text, lineAt(text, int(command.Pos))})
 					return
 				}
 			}
@@ -103,12 +103,11 @@ func (f *templateFile) parse(text string) {
 func (f *templateFile) path() string { return path.Join("templates", f.name) }
 
 // resolve loads what f includes, and what that includes, and says what is wrong
-// with them.
-func (l *library) resolve(f *templateFile) []Problem {
-	var problems []Problem
-	seen := map[*templateFile]bool{f: true}
-	for queue := []*templateFile{f}; len(queue) > 0; queue = queue[1:] {
-		f := queue[0]
+// with them. It returns f and all that it has come to.
+func (l *library) resolve(f *templateFile) (reached []*templateFile, problems []Problem) {
+	reached = []*templateFile{f}
+	for i := 0; i < len(reached); i++ {
+		f := reached[i]
 		if f.dynamic {
 			l.loadAll()
 		}
@@ -122,19 +121,19 @@ func (l *library) resolve(f *templateFile) []Problem {
 				continue
 			}
 			included := l.load(name)
+			if slices.Contains(reached, included) {
+				continue
+			}
+			reached = append(reached, included)
 			switch {
-			case seen[included]:
 			case included.err != nil:
 				fail("%s: %v", included.path(), included.err)
 			case included.problem != nil:
 				problems = append(problems, *included.problem)
-			default:
-				queue = append(queue, included)
 			}
-			seen[included] = true
 		}
 	}
-	return problems
+	return reached, problems
 }
 
 // loadAll reads every file below templates: the name of one to include is known

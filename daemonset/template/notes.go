@@ -1,6 +1,7 @@
 package template
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -122,7 +123,7 @@ var asking = map[string]string{
 }
 
 // noteAsking notes the first call of each of those functions.
-func (f *templateFile) noteAsking(text string, n parse.Node) {
+func (f *templateFile) noteAsking(text []byte, n parse.Node) {
 	call, ok := n.(*parse.IdentifierNode)
 	if !ok || asking[call.Ident] == "" {
 		return
@@ -132,8 +133,7 @@ func (f *templateFile) noteAsking(text string, n parse.Node) {
 		return
 	}
 	at := min(int(call.Pos), len(text))
-	line := 1 + strings.Count(text[:at], "\n")
 	f.notes = append(f.notes, Problem{
-		File: f.path(), Line: line, Column: at - strings.LastIndexByte(text[:at], '\n'), Message: message, Warning: true,
+		File: f.path(), Line: lineAt(text, at), Column: at - bytes.LastIndexByte(text[:at], '\n'), Message: message, Warning: true,
 	})
 }

@@ -149,7 +149,3 @@ func checkYAML(data []byte) (line int, err error) {
 	}
 	return line, errors.New(message)
 }
-
-func lineAt(data []byte, offset int) int {
-	return 1 + bytes.Count(data[:min(max(offset, 0), len(data))], []byte("\n"))
-}

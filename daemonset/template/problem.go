@@ -1,6 +1,7 @@
 package template
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"strings"
@@ -35,6 +36,11 @@ func (p Problem) String() string {
 
 // Error makes a problem usable as the error of its profile.
 func (p Problem) Error() string { return p.String() }
+
+// lineAt is the line of an offset, from 1.
+func lineAt(data []byte, offset int) int {
+	return 1 + bytes.Count(data[:min(max(offset, 0), len(data))], []byte("\n"))
+}
 
 // byPlace orders problems by file and line.
 func byPlace(a, b Problem) int {

@@ -5,50 +5,36 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // sum is the identity of what a profile was read from: its files of conf.d, their
-// templates, and what those may include.
+// templates, and what those may include. Errors count too: a file that comes to be
+// there changes what includes it.
 func (g *members) sum(p *Profile, l *library) string {
 	h := sha256.New()
 	for _, f := range g.files {
 		io.WriteString(h, f.name)
 		h.Write(f.sum[:])
-		if f.resource != nil {
-			l.sum(h, f.resource.Src)
+		reached := f.reached
+		if slices.ContainsFunc(reached, func(t *templateFile) bool { return t.dynamic }) {
+			reached = l.all()
+		}
+		for _, t := range reached {
+			fmt.Fprint(h, t.name, t.err)
+			h.Write(t.sum[:])
 		}
 	}
 	fmt.Fprint(h, p.Err) // a clash with a file of another profile, for one
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// sum writes what a render of the template can print. Errors count too: a file that
-// comes to be there changes what includes it.
-func (l *library) sum(w io.Writer, name string) {
-	seen := map[string]bool{name: true}
-	for queue := []string{name}; len(queue) > 0; queue = queue[1:] {
-		f := l.files[queue[0]]
-		if f == nil {
-			continue
-		}
-		fmt.Fprint(w, f.name, f.err)
-		w.Write(f.sum[:])
-		next := make([]string, 0, len(f.includes))
-		for _, in := range f.includes {
-			if name, err := cleanInclude(in.name); err == nil {
-				next = append(next, name)
-			}
-		}
-		if f.dynamic {
-			next = sortedKeys(l.files)
-		}
-		for _, name := range next {
-			if !seen[name] {
-				seen[name] = true
-				queue = append(queue, name)
-			}
-		}
+// all are the templates that were loaded, by name.
+func (l *library) all() (files []*templateFile) {
+	for _, name := range sortedKeys(l.files) {
+		files = append(files, l.files[name])
 	}
+	return files
 }
 
 // Keep takes the profiles that are as they were from the configuration of before, so

@@ -96,7 +96,7 @@ func checkTable(out io.Writer, ways []*way, cpu time.Duration) error {
 		case 1:
 			goal = mark("at most 1 ms", took <= maxRemembered)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", way.name, ms(took), ms(quantile(way.done, 0.1)), ms(quantile(way.done, 0.95)), goal)
+		fmt.Fprintf(w, "%s\t%s\t%s\n", way.name, spread(way.done), goal)
 	}
 	fmt.Fprintf(w, "processor time of a check, all its processes\t%s\n", ms(cpu))
 	return w.Flush()

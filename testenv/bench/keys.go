@@ -98,8 +98,8 @@ func (s *scene) keys(ctx context.Context, w io.Writer, keys, n int) (err error) 
 	if keys == 50_000 {
 		goal = mark("at least 3x", 3*median(took).Seconds()*1000 <= min(c.original, c.fork))
 	}
-	fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%.1f ms, %.0f MiB\t%.1f ms, %.0f MiB\t%s\n", keys,
-		ms(median(took)), ms(quantile(took, 0.1)), ms(quantile(took, 0.95)), mb(resident), mb(peak),
+	fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%.1f ms, %.0f MiB\t%.1f ms, %.0f MiB\t%s\n", keys,
+		spread(took), mb(resident), mb(peak),
 		c.original, c.originalPeak, c.fork, c.forkPeak, goal)
 	return nil
 }

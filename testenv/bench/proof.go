@@ -63,10 +63,9 @@ func proofs(ctx context.Context, out io.Writer, s *scene, n int) error {
 	ratio := float64(median(proved.done)) / float64(median(bare.done))
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "\na reload of nginx\tMEDIAN\tP10\tP95\tRATIO\tGOAL")
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t1.00\n", bare.name, ms(median(bare.done)), ms(quantile(bare.done, 0.1)), ms(quantile(bare.done, 0.95)))
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.2f\t%s\n", proved.name, ms(median(proved.done)), ms(quantile(proved.done, 0.1)), ms(quantile(proved.done, 0.95)),
-		ratio, mark("no longer", ratio <= maxProof))
-	fmt.Fprintf(w, "until it is proved, of every worker\t%s\t%s\t%s\n", ms(median(p.proved)), ms(quantile(p.proved, 0.1)), ms(quantile(p.proved, 0.95)))
+	fmt.Fprintf(w, "%s\t%s\t1.00\n", bare.name, spread(bare.done))
+	fmt.Fprintf(w, "%s\t%s\t%.2f\t%s\n", proved.name, spread(proved.done), ratio, mark("no longer", ratio <= maxProof))
+	fmt.Fprintf(w, "until it is proved, of every worker\t%s\n", spread(p.proved))
 	return w.Flush()
 }
 

@@ -35,9 +35,8 @@ func table(out io.Writer, s *scene, n int, load string) error {
 	base := median(s.ways[0].done)
 	for i, way := range s.ways {
 		if way.do == nil {
-			took := median(way.signal)
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t\t\t%s\n", way.name, ms(took), ms(quantile(way.signal, 0.1)), ms(quantile(way.signal, 0.95)),
-				mark("at most 5 ms", took <= maxArrival))
+			fmt.Fprintf(w, "%s\t%s\t\t\t%s\n", way.name, spread(way.signal),
+				mark("at most 5 ms", median(way.signal) <= maxArrival))
 			continue
 		}
 		took := median(way.done)
@@ -49,8 +48,7 @@ func table(out io.Writer, s *scene, n int, load string) error {
 		case strings.Contains(way.name, "Task.Exec"):
 			goal = mark("at least 10x", ratio >= minSpeedup)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.2f\t%s\n", way.name, ms(took), ms(quantile(way.done, 0.1)), ms(quantile(way.done, 0.95)),
-			ms(median(way.signal)), ratio, goal)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%.2f\t%s\n", way.name, spread(way.done), ms(median(way.signal)), ratio, goal)
 	}
 	fmt.Fprintf(w, "podreload-shim's size\t%s\t\t\t\t\t%s\n", mb(program.Size()), mark("at most 2 MB", program.Size() <= maxShim))
 	fmt.Fprintf(w, "the daemon and its waiting shim at rest, %d targets\t%s RSS, %s PSS\n", targets, mb(s.rest.rss), mb(s.rest.pss))
@@ -70,6 +68,11 @@ func ms(d time.Duration) string {
 		return ""
 	}
 	return fmt.Sprintf("%.2f ms", float64(d.Microseconds())/1000)
+}
+
+// spread are the cells MEDIAN, P10 and P95 of a table.
+func spread(samples []time.Duration) string {
+	return ms(median(samples)) + "\t" + ms(quantile(samples, 0.1)) + "\t" + ms(quantile(samples, 0.95))
 }
 
 func mb(n int64) string { return fmt.Sprintf("%.2f MB", float64(n)/(1<<20)) }

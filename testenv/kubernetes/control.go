@@ -15,6 +15,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/podreload/podreload/testenv"
 )
 
 const server = "https://" + NodeIP + ":6443"
@@ -121,11 +123,9 @@ func (c *Cluster) apiReady(ctx context.Context, p *part) error {
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 	}}
 	defer client.CloseIdleConnections()
-	return Poll(ctx, func() error {
-		select {
-		case <-p.exited:
-			return Final(fmt.Errorf("%s ended; see %s", p.name, c.Log(p.name)))
-		default:
+	return testenv.Poll(ctx, func() error {
+		if err := c.running(p); err != nil {
+			return err
 		}
 		r, err := client.Get(server + "/readyz")
 		if err != nil {
@@ -140,15 +140,23 @@ func (c *Cluster) apiReady(ctx context.Context, p *part) error {
 	})
 }
 
+// running is an error that ends a [testenv.Poll] once one of the parts has ended.
+func (c *Cluster) running(parts ...*part) error {
+	for _, p := range parts {
+		select {
+		case <-p.exited:
+			return testenv.Final(fmt.Errorf("%s ended; see %s", p.name, c.Log(p.name)))
+		default:
+		}
+	}
+	return nil
+}
+
 // nodeReady waits until pods can be scheduled.
 func (c *Cluster) nodeReady(ctx context.Context) error {
-	return Poll(ctx, func() error {
-		for _, p := range c.parts {
-			select {
-			case <-p.exited:
-				return Final(fmt.Errorf("%s ended; see %s", p.name, c.Log(p.name)))
-			default:
-			}
+	return testenv.Poll(ctx, func() error {
+		if err := c.running(c.parts...); err != nil {
+			return err
 		}
 		if _, err := c.Kubectl(ctx, "get", "serviceaccount", "default"); err != nil {
 			return err

@@ -3,7 +3,6 @@ package kubernetes
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -45,30 +44,4 @@ func (c *Cluster) kubectl(ctx context.Context, in io.Reader, args ...string) (st
 		return string(out), fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, bytes.TrimSpace(errs.Bytes()))
 	}
 	return string(out), nil
-}
-
-// finalError ends a Poll.
-type finalError struct{ error }
-
-func (f finalError) Unwrap() error { return f.error }
-
-// Final is an error after which [Poll] does not try again.
-func Final(err error) error { return finalError{err} }
-
-// Poll calls try until it returns nil, where there is no event to wait for.
-func Poll(ctx context.Context, try func() error) error {
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := try()
-		var final finalError
-		if err == nil || errors.As(err, &final) {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return fmt.Errorf("%w; last: %w", context.Cause(ctx), err)
-		}
-	}
 }

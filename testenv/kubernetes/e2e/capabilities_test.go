@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/podreload/podreload/testenv"
-	"github.com/podreload/podreload/testenv/kubernetes"
 )
 
 var least = flag.Bool("least", false, "take away each capability of the overlay and say what breaks")
@@ -85,7 +84,7 @@ func (r *rig) failing(ips map[string]string, text string, timeout time.Duration)
 	var all sync.WaitGroup
 	for app, ip := range ips {
 		all.Go(func() {
-			if err := kubernetes.Poll(ctx, func() error {
+			if err := testenv.Poll(ctx, func() error {
 				got, err := get(ctx, ip)
 				if err == nil && got != text {
 					err = fmt.Errorf("got %q", got)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/podreload/podreload/testenv/kubernetes"
+	"github.com/podreload/podreload/testenv"
 )
 
 // nothingLeft looks for what a removed agent must not leave: processes, mounts, files
@@ -80,7 +80,7 @@ func (r *rig) testMounts() {
 	r.kubectl("wait", "--for=delete", "pod", "-l", "app=mounted", "--timeout", waitTimeout.String())
 	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
 	defer cancel()
-	err := kubernetes.Poll(ctx, func() error {
+	err := testenv.Poll(ctx, func() error {
 		node := mountPoints("self")
 		seen, stale := 0, []string{}
 		for pid, line := range r.processes() {

@@ -152,7 +152,7 @@ func (r *rig) testRefused() {
 	r.put(`"; nonsense "`)
 	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
 	defer cancel()
-	if err := kubernetes.Poll(ctx, func() error {
+	if err := testenv.Poll(ctx, func() error {
 		out, err := r.podreload(ctx, "ps")
 		if err == nil && !strings.Contains(out, "Refused") {
 			err = fmt.Errorf("podreload ps: %s", out)
@@ -238,7 +238,7 @@ func (r *rig) eachServes(app, text string) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
 	defer cancel()
-	err := kubernetes.Poll(ctx, func() error {
+	err := testenv.Poll(ctx, func() error {
 		out, err := r.Kubectl(ctx, "get", "pods", "-l", "app="+app, "-o",
 			`jsonpath={range .items[*]}{.metadata.deletionTimestamp},{.status.podIP}{"\n"}{end}`)
 		if err != nil {

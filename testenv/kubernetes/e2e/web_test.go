@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/podreload/podreload/testenv/kubernetes"
+	"github.com/podreload/podreload/testenv"
 )
 
 // deployment is nginx as a person would deploy it. PROFILE is its label, SPEC and CONTAINER are lines of its pod's and
@@ -85,7 +85,7 @@ func (r *rig) served(ip, text string) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
 	defer cancel()
-	if err := kubernetes.Poll(ctx, func() error {
+	if err := testenv.Poll(ctx, func() error {
 		got, err := get(ctx, ip)
 		if err == nil && got != text {
 			err = fmt.Errorf("got %q", got)
