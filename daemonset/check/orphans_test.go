@@ -51,8 +51,13 @@ func TestCollectDying(t *testing.T) {
 // initOf starts the init of a PID namespace with many processes, in a cgroup.
 func initOf(t *testing.T, group string) int {
 	t.Helper()
-	cmd := exec.Command("sh", "-c", "i=0; while [ $i -lt 100 ]; do sleep 1000000 & i=$((i+1)); done; echo; wait")
+	cmd := exec.Command("sh", "-c", "i=0; while [ $i -lt 100 ]; do sleep 1000000 & i=$((i+1)); done; echo; read x")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+	in, err := cmd.StdinPipe() // it ends with this process, at the latest
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { in.Close() })
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
