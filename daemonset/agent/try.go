@@ -15,9 +15,12 @@ import (
 	"github.com/podreload/podreload/shim"
 )
 
-// Checker tries configurations where no running server can see them.
+// Checker tries configurations where no running server can see them, and knows which
+// were proved where.
 type Checker interface {
 	Check(ctx context.Context, t check.Trial) (check.Verdict, error)
+	Prove(t check.Trial) error
+	Proved(t check.Trial) error
 }
 
 // try has the new configuration checked before anything changes. The error's

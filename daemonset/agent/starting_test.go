@@ -1,0 +1,227 @@
+package agent_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/testenv"
+)
+
+// recording is nginx behind a command that keeps what it found in place when it began,
+// before anything else ran.
+var recording = testenv.ContainerConfig{Name: "nginx", Command: []string{"sh", "-c", "cat " + conf + " >/tmp/first; exec nginx -g 'daemon off;'"}}
+
+// newStartRig is a rig whose containers get their files before they start.
+func newStartRig(t *testing.T, node *testenv.Node, check string) *rig {
+	t.Helper()
+	r := newRig(t, node)
+	r.early = true
+	r.profile(r.name, `process = "nginx"`, `container = "nginx"`, fmt.Sprintf("check = %q", check))
+	return r
+}
+
+// registered waits until containerd tells the agent of starts.
+func (r *rig) registered(times int) {
+	r.t.Helper()
+	eventually(r.t, "NRI has taken the plugin", func() error {
+		if got := len(r.said.lines("NRI tells of them")); got < times {
+			return fmt.Errorf("%d registrations", got)
+		}
+		return nil
+	})
+}
+
+// began waits for what became of a container that was about to start.
+func (r *rig) began(c *testenv.Container) daemonset.Event {
+	r.t.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case e := <-r.starts:
+			if e.ContainerID == c.ID {
+				return e
+			}
+		case <-late:
+			r.t.Fatalf("no event of the start of %s", c.ID)
+		}
+	}
+}
+
+// replica runs one more pod of the rig.
+func (r *rig) replica(n int, containers ...testenv.ContainerConfig) *testenv.Pod {
+	r.t.Helper()
+	return r.pod(testenv.PodConfig{Name: fmt.Sprintf("%s-%d", r.name, n), Containers: containers})
+}
+
+// wantPlaced fails unless the files were in place before the container's command began.
+func wantPlaced(t *testing.T, r *rig, c *testenv.Container, value string, revision int64) {
+	t.Helper()
+	e := r.began(c)
+	if e.Kind != daemonset.Start || e.State != daemonset.Waiting || e.Revision < revision || len(e.Wrote) != 1 || e.Wrote[0] != conf || e.Digest == "" {
+		t.Errorf("event %+v, want %s written of revision %d or later", e, conf, revision)
+	}
+	if got := exec(t, c, "cat /tmp/first"); !strings.Contains(got, `"`+value+`"`) {
+		t.Errorf("the container's first process found %q, want %q in it", got, value)
+	}
+}
+
+// wantNotPlaced fails unless the container began with what its image has, and the event says why.
+func wantNotPlaced(t *testing.T, r *rig, c *testenv.Container, state daemonset.State, why string) {
+	t.Helper()
+	e := r.began(c)
+	if e.State != state || !strings.Contains(e.Reason, why) || e.Wrote != nil || e.Digest != "" {
+		t.Errorf("event %+v, want %s and nothing written, since %q", e, state, why)
+	}
+	if got := exec(t, c, "cat /tmp/first"); !strings.Contains(got, "hello from the image") {
+		t.Errorf("the container's first process found %q, want what the image has", got)
+	}
+}
+
+// TestStart: the second replica of a pod whose image has a wrong configuration never runs
+// with it: the files are there before its first process is. Nor does a container
+// that starts again where there is no other.
+func TestStart(t *testing.T) {
+	t.Parallel()
+	r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "preset")
+	r.start()
+	r.registered(1)
+	revision := r.put("right")
+	first := r.replica(1, recording)
+	wantNotPlaced(t, r, first.Container("nginx"), daemonset.Waiting, "nothing of its keys has been read")
+	r.live(first.Container("nginx"), revision)
+
+	second := r.replica(2, recording)
+	c := second.Container("nginx")
+	serves(t, second, "right")
+	wantPlaced(t, r, c, "right", revision)
+	if s := r.live(c, revision); s.Reloads != 1 {
+		t.Errorf("%d reloads, want the one that proves it", s.Reloads)
+	}
+
+	for _, p := range []*testenv.Pod{first, second} {
+		if err := p.Container("nginx").Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.gone(p.Container("nginx"))
+	}
+	again, err := second.StartContainer(t.Context(), recording)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantPlaced(t, r, again, "right", revision)
+	r.live(again, revision)
+
+	// And the way back from there is what the image has.
+	rec, err := r.applier.Store.Load(again.ID)
+	if err != nil || len(rec.Good) != 1 {
+		t.Fatalf("record %+v, %v", rec, err)
+	}
+}
+
+// TestStartRefused: what no server was proved with is not placed, whatever etcd holds.
+func TestStartRefused(t *testing.T) {
+	t.Parallel()
+	r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "preset")
+	r.start()
+	r.registered(1)
+	first := r.replica(1, recording)
+	revision := r.put("good")
+	r.live(first.Container("nginx"), revision)
+	r.put(bad)
+	r.in(first.Container("nginx"), daemonset.Refused)
+	second := r.replica(2, recording)
+	wantNotPlaced(t, r, second.Container("nginx"), daemonset.Waiting, "not proved")
+	r.in(second.Container("nginx"), daemonset.Refused)
+	serves(t, second, "hello from the image\n")
+}
+
+// TestStartUnchecked: a profile that wants no check has its files placed in the first pod, too.
+func TestStartUnchecked(t *testing.T) {
+	t.Parallel()
+	r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "off")
+	revision := r.put("right")
+	r.start()
+	r.registered(1)
+	asks := r.pod(testenv.PodConfig{Name: r.name + "-0", Containers: []testenv.ContainerConfig{recording}})
+	r.live(asks.Container("nginx"), revision)
+	second := r.replica(2, recording, testenv.ContainerConfig{Name: "sidecar", Command: []string{"sleep", "1000"}})
+	wantPlaced(t, r, second.Container("nginx"), "right", revision)
+	r.live(second.Container("nginx"), revision)
+
+	root := recording
+	root.ReadonlyRoot = true
+	root.Command = []string{"sleep", "1000"}
+	third := r.replica(3, root)
+	if e := r.began(third.Container("nginx")); e.State != daemonset.Unsupported || !strings.Contains(e.Reason, "read-only") {
+		t.Errorf("event %+v, want a read-only filesystem", e)
+	}
+}
+
+// TestStartEvents: without NRI the files are placed at the event, as early as can be.
+func TestStartEvents(t *testing.T) {
+	testenv.EachVersion(t, func(t *testing.T, node *testenv.Node) {
+		t.Parallel()
+		r := newStartRig(t, node, "preset")
+		r.nri = ""
+		r.start()
+		revision := r.put("right")
+		first := r.replica(1, recording)
+		r.live(first.Container("nginx"), revision)
+		second := r.replica(2, recording)
+		c := second.Container("nginx")
+		serves(t, second, "right")
+		r.live(c, revision)
+		r.began(c)
+		if s := r.await(c, "proved", func(s daemonset.Status) bool { return !s.Owed }); s.Reloads != 1 {
+			t.Errorf("%d reloads, want 1", s.Reloads)
+		}
+	})
+}
+
+// TestStartWithoutEtcd: an etcd that hangs or has ended delays no start, and what it said last
+// is placed.
+func TestStartWithoutEtcd(t *testing.T) {
+	t.Parallel()
+	r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "preset")
+	etcd := testenv.NewEtcdWith(t, testenv.EtcdConfig{Version: testenv.Debian})
+	r.etcd = etcd
+	r.start()
+	r.registered(1)
+	revision := r.put("right")
+	first := r.replica(1, recording)
+	r.live(first.Container("nginx"), revision)
+	etcd.Stop()
+	second := r.replica(2, recording)
+	wantPlaced(t, r, second.Container("nginx"), "right", revision)
+	serves(t, second, "right")
+}
+
+// TestStartRestarts: the plugin is there again behind a restart of containerd and of the agent.
+func TestStartRestarts(t *testing.T) {
+	r := newStartRig(t, testenv.NewNode(t, testenv.V2), "preset")
+	r.start()
+	r.registered(1)
+	first := r.replica(1, recording)
+	revision := r.put("right")
+	r.live(first.Container("nginx"), revision)
+	if err := r.node.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.registered(2)
+	second := r.replica(2, recording)
+	wantPlaced(t, r, second.Container("nginx"), "right", revision)
+	r.live(second.Container("nginx"), revision)
+	r.stop()
+	none := r.replica(3, recording)
+	if got := exec(t, none.Container("nginx"), "cat /tmp/first"); !strings.Contains(got, "hello from the image") {
+		t.Errorf("without an agent the container found %q", got)
+	}
+	r.start()
+	r.registered(3)
+	r.live(none.Container("nginx"), revision)
+	third := r.replica(4, recording)
+	wantPlaced(t, r, third.Container("nginx"), "right", revision)
+}
