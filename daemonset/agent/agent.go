@@ -57,6 +57,7 @@ type Agent struct {
 // Run works until ctx ends, then waits for its goroutines.
 func (a *Agent) Run(ctx context.Context) error {
 	a.feeds, a.workers = map[feedKey]*runningFeed{}, map[string]*worker{}
+	a.publish(nil)
 	sets, configs := make(chan pods.Update, 1), make(chan template.Update, 1)
 	watch, ctx := errgroup.WithContext(ctx)
 	watch.Go(func() error {
@@ -136,7 +137,9 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs 
 		}
 		targets := Choose(node.Containers, a.Config.Profiles, Running(ctx))
 		a.follow(ctx, targets, node.Containers)
-		a.begun.done(node.Containers)
+		if a.begun.done(node.Containers) {
+			swept = false
+		}
 		a.publish(node.Containers)
 		if !left && node.Err == nil {
 			left = a.leave(ctx, targets, node.Containers)

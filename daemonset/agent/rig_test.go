@@ -147,7 +147,7 @@ func (r *rig) start() {
 		Containers: containers, Source: etcd, Config: r.config(), Profiles: template.Dir(r.path("etc")), Applier: r.applier, Resync: r.resync, Log: log,
 	}
 	if r.early {
-		a.Starts = pods.Starts{Client: containers, Socket: r.nri}
+		a.Starts = pods.Starts{Client: containers, Socket: r.nri, Within: 1900 * time.Millisecond}
 		a.Started = func(e daemonset.Event) { r.starts <- e }
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -47,8 +47,8 @@ func (b *begun) add(id string) {
 	b.at[id] = time.Now()
 }
 
-// done forgets what runs by now, and what never came to it.
-func (b *begun) done(running []daemonset.Container) {
+// done forgets what runs by now, and what never came to it: then it answers true.
+func (b *begun) done(running []daemonset.Container) (late bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, c := range running {
@@ -57,8 +57,10 @@ func (b *begun) done(running []daemonset.Container) {
 	for id, at := range b.at {
 		if time.Since(at) > startGrace {
 			delete(b.at, id)
+			late = true
 		}
 	}
+	return late
 }
 
 func (b *begun) has(id string) bool {
@@ -72,9 +74,6 @@ func (b *begun) has(id string) bool {
 // and good. It asks nobody but the container; ctx bounds it.
 func (a *Agent) starting(ctx context.Context, c daemonset.Container) {
 	r := a.ready.Load()
-	if r == nil {
-		return
-	}
 	t, ok := ChooseStarting(c, r.containers, r.config.Profiles)
 	if !ok {
 		return

@@ -2,6 +2,8 @@ package agent_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -182,21 +184,103 @@ func TestStartEvents(t *testing.T) {
 }
 
 // TestStartWithoutEtcd: an etcd that hangs or has ended delays no start, and what it said last
-// is placed.
+// is placed. A new agent, which it has told nothing yet, leaves containers as they are.
 func TestStartWithoutEtcd(t *testing.T) {
 	t.Parallel()
 	r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "preset")
-	etcd := testenv.NewEtcdWith(t, testenv.EtcdConfig{Version: testenv.Debian})
-	r.etcd = etcd
+	r.etcd = testenv.NewEtcdWith(t, testenv.EtcdConfig{Version: testenv.Debian})
 	r.start()
 	r.registered(1)
 	revision := r.put("right")
-	first := r.replica(1, recording)
-	r.live(first.Container("nginx"), revision)
-	etcd.Stop()
+	r.live(r.replica(1, recording).Container("nginx"), revision)
+	resume, err := r.etcd.Hang()
+	if err != nil {
+		t.Fatal(err)
+	}
 	second := r.replica(2, recording)
 	wantPlaced(t, r, second.Container("nginx"), "right", revision)
 	serves(t, second, "right")
+	if err := resume(); err != nil {
+		t.Fatal(err)
+	}
+	r.etcd.Stop()
+	third := r.replica(3, recording)
+	wantPlaced(t, r, third.Container("nginx"), "right", revision)
+	serves(t, third, "right")
+
+	r.stop()
+	r.start()
+	r.registered(2)
+	r.in(third.Container("nginx"), daemonset.Stale)
+	wantNotPlaced(t, r, r.replica(4, recording).Container("nginx"), daemonset.Waiting, "nothing of its keys has been read")
+}
+
+// TestStartUserNamespace: what is placed belongs to whom it should, as the container sees it.
+func TestStartUserNamespace(t *testing.T) {
+	t.Parallel()
+	r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "preset")
+	if err := os.Chmod(filepath.Dir(r.dir), 0o711); err != nil { // as /run is
+		t.Fatal(err)
+	}
+	r.resource(r.name, "uid = 101\nmode = \"0640\"\n"+`dest = "`+conf+`"`, `process = "nginx"`, `check = "preset"`, `container = "nginx"`)
+	r.start()
+	r.registered(1)
+	run := func(n int) *testenv.Container {
+		name := fmt.Sprintf("%s-%d", r.name, n)
+		return r.pod(testenv.PodConfig{Name: name, UserNS: true, Containers: []testenv.ContainerConfig{recording}}).Container("nginx")
+	}
+	revision := r.put("mapped")
+	r.live(run(1), revision)
+	c := run(2)
+	wantPlaced(t, r, c, "mapped", revision)
+	if got := exec(t, c, "stat -c '%u %g %a' "+conf); got != "101 0 640" {
+		t.Errorf("owner and mode inside are %s, want 101 0 640", got)
+	}
+	r.live(c, revision)
+}
+
+// TestStartNotKnown: what cannot be known in time is not placed, and the event says why.
+func TestStartNotKnown(t *testing.T) {
+	t.Parallel()
+	apache := testenv.ContainerConfig{Name: "nginx", Command: []string{"sh", "-c", "cp " + conf + " /tmp/first; exec apache2 -D FOREGROUND"}}
+	for name, tt := range map[string]struct {
+		container testenv.ContainerConfig
+		template  string
+		profile   []string
+		why       string
+	}{
+		"a server that a bad configuration ends": {apache, `dest = "/etc/apache2/extra.conf"`, []string{`process = "apache"`, `container = "nginx"`}, "tried anew each time"},
+		"a command that shows nothing":           {recording, `dest = "` + conf + `"`, []string{`process = "nginx"`}, "its command does not show"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "preset")
+			r.resource(r.name, tt.template, append(tt.profile, `check = "preset"`)...)
+			r.start()
+			r.registered(1)
+			revision := r.put("right")
+			r.live(r.replica(1, tt.container).Container("nginx"), revision)
+			c := r.replica(2, tt.container).Container("nginx")
+			wantNotPlaced(t, r, c, daemonset.Waiting, tt.why)
+			r.live(c, revision)
+		})
+	}
+}
+
+// TestStartAsks: a template that asks what is inside keeps no container waiting.
+func TestStartAsks(t *testing.T) {
+	t.Parallel()
+	r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "off")
+	text := `server { listen 80; location / { return 200 "{{getv "/value"}}{{fileExists "/etc/passwd"}}"; } }`
+	if err := os.WriteFile(r.path("etc/templates/"+r.name+".tmpl"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.registered(1)
+	revision := r.put("right")
+	r.live(r.replica(1, recording).Container("nginx"), revision)
+	c := r.replica(2, recording).Container("nginx")
+	wantNotPlaced(t, r, c, daemonset.Waiting, "its templates ask what is inside")
+	r.live(c, revision)
 }
 
 // TestStartRestarts: the plugin is there again behind a restart of containerd and of the agent.

@@ -1,6 +1,7 @@
 package pods
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,9 +21,7 @@ import (
 )
 
 const (
-	// startWithin is how long a start is held up at most. containerd gives a plugin 2 s,
-	// ends the connection then, and holds a lock meanwhile in which all starts wait.
-	startWithin = 500 * time.Millisecond
+	startWithin = 500 * time.Millisecond // unless Starts says otherwise
 
 	// maxNRIRetry is between two tries to reach NRI, which may never be there.
 	maxNRIRetry = 5 * time.Second
@@ -42,6 +41,11 @@ var ErrNoNRI = errors.New("no NRI")
 type Starts struct {
 	Client *Client
 	Socket string // of containerd's NRI; empty: it is not asked
+
+	// Within is how long a start is held up at most; 0: half a second, fifty times what it
+	// takes. containerd gives a plugin 2 s, ends the connection then, and holds a lock
+	// meanwhile in which all starts wait.
+	Within time.Duration
 }
 
 // Watch calls starting with each, from several goroutines, until ctx ends; it returns ctx's
@@ -186,7 +190,7 @@ func (w *startsWatch) call(f func()) {
 // is what it would do to any.
 func (w *startsWatch) hold(request context.Context, id string, pid int) {
 	// Not the request's own: it would hand on containerd's namespace, as NRI has it.
-	ctx, cancel := context.WithTimeout(w.ctx, startWithin) // ended by the call
+	ctx, cancel := context.WithTimeout(w.ctx, cmp.Or(w.Within, startWithin)) // ended by the call
 	defer context.AfterFunc(request, cancel)()
 	done := make(chan struct{})
 	w.call(func() {
