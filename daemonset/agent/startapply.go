@@ -129,6 +129,12 @@ func (a *Applier) passed(job Job, c *crossing, want goal) error {
 	return err
 }
 
+// startedWith answers whether the files are in place already, as after [Applier.Start], and good.
+// A try that comes to no verdict must not take them away from a server that began with them.
+func (a *Applier) startedWith(trial check.Trial, want goal, rec *state.Record) bool {
+	return rec.Next != nil && rec.Digest == want.digest && !trial.Forget && a.Checker.Proved(trial) == nil
+}
+
 // vouch notes that the job's files are good for containers that are equal to this one. What
 // stands in the way of that is said when it matters, when one of them starts.
 func (a *Applier) vouch(job Job, c *crossing, want goal) {

@@ -20,11 +20,12 @@ import (
 func ChooseStarting(c daemonset.Container, running []daemonset.Container, profiles []*template.Profile) (t daemonset.Target, ok bool) {
 	var sure, unsure []*template.Profile
 	for _, may := range candidates(c, profiles) {
+		shown, beside := shows(c.Args, may.profile), besides(c, running, may.profile)
 		switch {
 		case slices.Contains(sure, may.profile):
-		case may.container == c.Name, may.container == "" && alone(c, running, may.profile):
+		case may.container == c.Name, may.container == "" && shown && !beside:
 			sure = append(sure, may.profile)
-		case may.container == "":
+		case may.container == "" && shown == beside: // both show it, or none does
 			unsure = append(unsure, may.profile)
 		}
 	}
@@ -39,7 +40,7 @@ func ChooseStarting(c daemonset.Container, running []daemonset.Container, profil
 	case len(all) > 1:
 		return undecided(daemonset.Ambiguous, "profiles "+names(all)+" may choose this container; only one may: narrow a select or take a label away")
 	case len(unsure) > 0:
-		return undecided(daemonset.Waiting, "its command does not show that it is the container of the profile: "+
+		return undecided(daemonset.Waiting, "its command does not show that it is the container of the profile, or another's does, too: "+
 			"name it with the pod label "+LabelContainer+" or the profile's container")
 	case sure[0].Err != nil:
 		return undecided(daemonset.Invalid, sure[0].Err.Error())
@@ -81,10 +82,9 @@ func candidates(c daemonset.Container, profiles []*template.Profile) (all []cand
 	return all
 }
 
-// alone answers whether the container is to run the profile's server, and no other of the pod
-// that runs is.
-func alone(c daemonset.Container, running []daemonset.Container, p *template.Profile) bool {
-	return shows(c.Args, p) && !slices.ContainsFunc(running, func(other daemonset.Container) bool {
+// besides answers whether another container of the pod that runs shows the profile's server.
+func besides(c daemonset.Container, running []daemonset.Container, p *template.Profile) bool {
+	return slices.ContainsFunc(running, func(other daemonset.Container) bool {
 		return other.Pod.SandboxID == c.Pod.SandboxID && other.ID != c.ID && other.Name != c.Name && shows(other.Args, p)
 	})
 }

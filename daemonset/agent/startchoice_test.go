@@ -44,6 +44,7 @@ func TestChooseStarting(t *testing.T) {
 		"no command":                 {byLabel, nil, nil, choice{"a", "web", daemonset.Waiting}},
 		"beside another server":      {byLabel, []string{"nginx"}, []string{"nginx"}, choice{"a", "web", daemonset.Waiting}},
 		"beside something else":      {byLabel, []string{"nginx"}, []string{"sleep"}, choice{"a", "web", ""}},
+		"something else beside it":   {byLabel, []string{"sleep"}, []string{"nginx"}, choice{}},
 		"the pod names it":           {label(LabelProfile, "web", LabelContainer, "a"), []string{"sh"}, nil, choice{"a", "web", ""}},
 		"the pod names another":      {label(LabelProfile, "web", LabelContainer, "b"), []string{"nginx"}, nil, choice{}},
 		"the profile names another":  {label(LabelProfile, "named"), []string{"nginx"}, nil, choice{}},

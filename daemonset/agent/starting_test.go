@@ -1,14 +1,18 @@
 package agent_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/check"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -82,18 +86,32 @@ func wantNotPlaced(t *testing.T, r *rig, c *testenv.Container, state daemonset.S
 	}
 }
 
+// counting counts the checks that are asked for.
+type counting struct {
+	agent.Checker
+	atomic.Int32
+}
+
+func (c *counting) Check(ctx context.Context, t check.Trial) (check.Verdict, error) {
+	c.Add(1)
+	return c.Checker.Check(ctx, t)
+}
+
 // TestStart: the second replica of a pod whose image has a wrong configuration never runs
 // with it: the files are there before its first process is. Nor does a container
 // that starts again where there is no other.
 func TestStart(t *testing.T) {
 	t.Parallel()
 	r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "preset")
+	checks := &counting{Checker: r.applier.Checker}
+	r.applier.Checker = checks
 	r.start()
 	r.registered(1)
 	revision := r.put("right")
 	first := r.replica(1, recording)
 	wantNotPlaced(t, r, first.Container("nginx"), daemonset.Waiting, "nothing of its keys has been read")
 	r.live(first.Container("nginx"), revision)
+	tried := checks.Load()
 
 	second := r.replica(2, recording)
 	c := second.Container("nginx")
@@ -101,6 +119,9 @@ func TestStart(t *testing.T) {
 	wantPlaced(t, r, c, "right", revision)
 	if s := r.live(c, revision); s.Reloads != 1 {
 		t.Errorf("%d reloads, want the one that proves it", s.Reloads)
+	}
+	if got := checks.Load(); tried == 0 || got != tried {
+		t.Errorf("%d checks, and %d when the second runs: what it began with is known to be good", tried, got)
 	}
 
 	for _, p := range []*testenv.Pod{first, second} {
