@@ -97,6 +97,16 @@ func (c *counting) Check(ctx context.Context, t check.Trial) (check.Verdict, err
 	return c.Checker.Check(ctx, t)
 }
 
+// firstAnswer is what a pod's server says to the first request that it answers.
+func firstAnswer(t *testing.T, p *testenv.Pod) (answer string) {
+	t.Helper()
+	eventually(t, "it answers", func() (err error) {
+		answer, err = p.Get(t.Context(), 80, "/")
+		return err
+	})
+	return answer
+}
+
 // TestStart: the second replica of a pod whose image has a wrong configuration never runs
 // with it: the files are there before its first process is. Nor does a container
 // that starts again where there is no other.
@@ -115,7 +125,9 @@ func TestStart(t *testing.T) {
 
 	second := r.replica(2, recording)
 	c := second.Container("nginx")
-	serves(t, second, "right")
+	if got := firstAnswer(t, second); got != "right" {
+		t.Errorf("the first request is answered with %q", got)
+	}
 	wantPlaced(t, r, c, "right", revision)
 	if s := r.live(c, revision); s.Reloads != 1 {
 		t.Errorf("%d reloads, want the one that proves it", s.Reloads)
@@ -141,6 +153,30 @@ func TestStart(t *testing.T) {
 	rec, err := r.applier.Store.Load(again.ID)
 	if err != nil || len(rec.Good) != 1 {
 		t.Fatalf("record %+v, %v", rec, err)
+	}
+}
+
+// TestStartByCommand: nobody names the container, and its command shows the server.
+func TestStartByCommand(t *testing.T) {
+	t.Parallel()
+	r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "preset")
+	r.profile(r.name, `process = "nginx"`, `check = "preset"`)
+	r.start()
+	r.registered(1)
+	revision := r.put("right")
+	r.live(r.replica(1, testenv.ContainerConfig{Name: "nginx"}).Container("nginx"), revision)
+	p := r.replica(2, testenv.ContainerConfig{Name: "nginx"}, testenv.ContainerConfig{Name: "sidecar", Command: []string{"sleep", "1000"}})
+	if got := firstAnswer(t, p); got != "right" {
+		t.Errorf("the first request is answered with %q", got)
+	}
+	if e := r.began(p.Container("nginx")); len(e.Wrote) != 1 {
+		t.Errorf("event %+v, want the file written", e)
+	}
+	r.live(p.Container("nginx"), revision)
+	for len(r.starts) > 0 {
+		if e := <-r.starts; e.ContainerID == p.Container("sidecar").ID {
+			t.Errorf("event %+v of a container that is none of ours", e)
+		}
 	}
 }
 

@@ -55,6 +55,10 @@ func (c *Checker) birth(t Trial) (key, error) {
 	if err != nil {
 		return key{}, err
 	}
-	t.Commands = []Command{{Args: t.Container.Args}}
+	spec, err := parseSpec(b.spec)
+	if err != nil {
+		return key{}, err
+	}
+	t.Commands = []Command{{Args: spec.Process.Args}}
 	return keyOf(t, b)
 }
