@@ -248,8 +248,13 @@ func (a *Applier) reach(ctx context.Context, job Job, want goal, rec *state.Reco
 			return false, err
 		}
 		if !inside.Changed() {
+			a.vouch(job, c, want)
 			return true, nil
 		}
 	}
-	return false, a.change(ctx, job, c, want, rec)
+	if err := a.change(ctx, job, c, want, rec); err != nil {
+		return false, err
+	}
+	a.vouch(job, c, want)
+	return false, nil
 }
