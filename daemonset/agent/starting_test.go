@@ -185,21 +185,29 @@ func TestStartByCommand(t *testing.T) {
 	}
 }
 
-// TestStartRefused: what no server was proved with is not placed, whatever etcd holds.
+// TestStartRefused: what no server was proved with is not placed, whatever etcd holds; with what
+// others run with the container begins, and keeps it.
 func TestStartRefused(t *testing.T) {
 	t.Parallel()
 	r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "preset")
 	r.start()
 	r.registered(1)
 	first := r.replica(1, recording)
-	revision := r.put("good")
-	r.live(first.Container("nginx"), revision)
+	good := r.live(first.Container("nginx"), r.put("good")).Revision
 	r.put(bad)
 	r.in(first.Container("nginx"), daemonset.Refused)
 	second := r.replica(2, recording)
-	wantNotPlaced(t, r, second.Container("nginx"), daemonset.Waiting, "not proved")
-	r.in(second.Container("nginx"), daemonset.Refused)
-	serves(t, second, "hello from the image\n")
+	c := second.Container("nginx")
+	wantPlaced(t, r, c, "good", good)
+	s := r.in(c, daemonset.Refused, "last good files")
+	if s.Reloads != 1 {
+		t.Errorf("%d reloads, want the one that proves what it began with", s.Reloads)
+	}
+	serves(t, second, "good")
+
+	other := recording
+	other.Env = []string{"OTHER=1"} // in which nothing was proved
+	wantNotPlaced(t, r, r.replica(3, other).Container("nginx"), daemonset.Waiting, "not proved")
 }
 
 // TestStartUnchecked: a profile that wants no check has its files placed in the first pod, too.
