@@ -24,6 +24,10 @@ type Applier struct {
 	Exec    Runner        // for reload_cmd
 	Timeout time.Duration // the bound of each wait: for the lock, the crossing, the proof
 
+	// Phase is told how long each of Phases took, however it ended. It is called by many
+	// goroutines. Nil: nobody wants to know.
+	Phase func(name string, took time.Duration)
+
 	once  sync.Once
 	turns chan struct{} // one taken for each crossing under way
 }

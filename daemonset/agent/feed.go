@@ -3,8 +3,10 @@ package agent
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/source"
 )
 
@@ -18,11 +20,16 @@ type feed struct {
 	workers  map[*worker]bool
 	snapshot *source.Snapshot // the newest that has settled
 	away     error            // why it may be old
+	known    time.Time        // since when the snapshot is
+
+	told  atomic.Bool // it has values, or it is known why not
+	onErr func(error) // called after each change of away, with what it is now
 }
 
-func newFeed(key feedKey, sub *source.Subscription) *feed {
-	f := &feed{key: key, sub: sub, workers: map[*worker]bool{}}
+func newFeed(key feedKey, sub *source.Subscription, onErr func(error)) *feed {
+	f := &feed{key: key, sub: sub, workers: map[*worker]bool{}, known: time.Now(), onErr: onErr}
 	f.snapshot, f.away = sub.Current()
+	f.told.Store(f.snapshot != nil)
 	return f
 }
 
@@ -38,6 +45,9 @@ func (f *feed) add(w *worker) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.workers[w] = true
+	if f.snapshot != nil {
+		w.stand.heard(f.snapshot.Revision(), f.known)
+	}
 }
 
 // remove takes the worker out and says whether it was the last.
@@ -67,12 +77,39 @@ func (f *feed) run(ctx context.Context) {
 
 // show gives the workers what is newest.
 func (f *feed) show() {
+	if away, changed := f.take(); changed {
+		f.onErr(away)
+	}
+}
+
+func (f *feed) take() (away error, changed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	before := f.snapshot
+	was := f.away
 	f.snapshot, f.away = f.sub.Current()
+	f.told.Store(true)
+	if f.snapshot != before {
+		f.known = time.Now()
+	}
 	for w := range f.workers {
+		if f.snapshot != before {
+			w.stand.heard(f.snapshot.Revision(), f.known)
+		}
 		w.wake()
 	}
+	return f.away, reason(was) != reason(f.away)
+}
+
+// view is how the feed stands, for those who watch.
+func (f *feed) view() daemonset.FeedView {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v := daemonset.FeedView{Profile: f.key.profile.Name, Settled: f.told.Load(), Reason: reason(f.away)}
+	if f.snapshot != nil {
+		v.Revision, v.Known = f.snapshot.Revision(), f.known
+	}
+	return v
 }
 
 // settle waits until nothing has changed for quiet, but no longer than longest
