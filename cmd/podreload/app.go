@@ -47,7 +47,7 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 		},
 		Commands: []*cli.Command{
 			daemonCommand, psCommand, podsCommand, profilesCommand, inspectCommand, renderCommand, diffCommand,
-			checkCommand, checkConfigCommand, applyCommand, signalCommand, infoCommand, versionCommand,
+			checkCommand, checkConfigCommand, applyCommand, signalCommand, statusCommand, eventsCommand, infoCommand, versionCommand,
 		},
 		Suggest:                true,
 		EnableShellCompletion:  true,
