@@ -32,15 +32,17 @@ const patience = time.Minute
 // rig is an agent with all that it works on: a node, an etcd, a confdir and a
 // state directory of its own.
 type rig struct {
-	t       *testing.T
-	node    *testenv.Node
-	etcd    *testenv.Etcd
-	name    string // of the profile; labels and keys of a test are its own
-	dir     string
-	resync  time.Duration
-	applier *agent.Applier
-	said    *said
-	stop    func() // ends the agent; it can be started again
+	t        *testing.T
+	node     *testenv.Node
+	etcd     *testenv.Etcd
+	name     string // of the profile; labels and keys of a test are its own
+	dir      string
+	resync   time.Duration
+	applier  *agent.Applier
+	said     *said
+	agent    *agent.Agent   // the one that was started last
+	observer agent.Observer // of agents to come
+	stop     func()         // ends the agent; it can be started again
 }
 
 var rigs atomic.Int32
@@ -140,8 +142,9 @@ func (r *rig) start() {
 	log := logrus.New()
 	log.SetOutput(r.said)
 	a := &agent.Agent{
-		Containers: containers, Source: etcd, Config: r.config(), Profiles: template.Dir(r.path("etc")), Applier: r.applier, Resync: r.resync, Log: log,
+		Containers: containers, Source: etcd, Config: r.config(), Profiles: template.Dir(r.path("etc")), Applier: r.applier, Resync: r.resync, Log: log, Observer: r.observer,
 	}
+	r.agent = a
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
