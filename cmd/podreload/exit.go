@@ -77,7 +77,11 @@ func worst(jobs []agent.Job, errs []error) error {
 		if err != nil {
 			failures++
 			code = max(code, codeOf(err))
-			logrus.WithField("target", jobs[i].Target.Container).Error(err)
+			t := jobs[i].Target
+			logrus.WithFields(logrus.Fields{ // those of the daemon's lines
+				"target": daemonset.ShortID(t.Container.ID), "container": t.Container.Name,
+				"pod": t.Container.Pod.Namespace + "/" + t.Container.Pod.Name, "profile": t.Profile,
+			}).Error(err)
 		}
 	}
 	if failures == 0 {

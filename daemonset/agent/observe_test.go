@@ -110,9 +110,8 @@ func TestWake(t *testing.T) {
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
 	r.live(c, r.put("one"))
-	if err := r.applier.Store.Remove(c.ID); err != nil { // as if it had never been applied
-		t.Fatal(err)
-	}
+	// As if it had never been applied. The worker may be about to let go of it.
+	eventually(t, "the record is removed", func() error { return r.applier.Store.Remove(c.ID) })
 	r.agent.Wake()
 	r.await(c, "it is applied again", func(s daemonset.Status) bool { return s.State == daemonset.Live && s.Reloads == 1 })
 }
