@@ -18,7 +18,7 @@ var eventsCommand = &cli.Command{
 	Name:  "events",
 	Usage: "what happened on the node, as its daemon saw it",
 	Description: "KIND is Change, Turn (a target stands otherwise), Start, Pause, Resume, Config (conf.d), Etcd, Runtime (containerd) or\n" +
-		"Daemon. The daemon keeps the last 1000. -o json prints one object a line. Exits with 1 if no daemon runs, or if it\n" +
+		"Daemon; of Etcd and Runtime STATE is Stale (it went away) or Live (it is back). The daemon keeps the last 1000. -o json prints one object a line. Exits with 1 if no daemon runs, or if it\n" +
 		"ends while it is followed.",
 	Flags: append(formatFlags("table"),
 		&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what happens from now on"},

@@ -77,11 +77,7 @@ func worst(jobs []agent.Job, errs []error) error {
 		if err != nil {
 			failures++
 			code = max(code, codeOf(err))
-			t := jobs[i].Target
-			logrus.WithFields(logrus.Fields{ // those of the daemon's lines
-				"target": daemonset.ShortID(t.Container.ID), "container": t.Container.Name,
-				"pod": t.Container.Pod.Namespace + "/" + t.Container.Pod.Name, "profile": t.Profile,
-			}).Error(err)
+			logrus.WithFields(agent.Fields(jobs[i].Target)).Error(err)
 		}
 	}
 	if failures == 0 {

@@ -223,9 +223,7 @@ func (a *Agent) sayUndecided(targets []daemonset.Target, said map[string]string)
 		key := t.Container.Pod.SandboxID + t.Profile
 		now[key] = t.Reason
 		if said[key] != t.Reason {
-			a.Log.WithFields(logrus.Fields{
-				"pod": t.Container.Pod.Namespace + "/" + t.Container.Pod.Name, "profile": t.Profile, "state": t.State,
-			}).Warn(t.Reason)
+			a.Log.WithFields(Fields(t)).WithField("state", t.State).Warn(t.Reason)
 			a.tell(daemonset.Event{Kind: daemonset.Turn, State: t.State, Reason: t.Reason}.About(newStatus(t)))
 		}
 	}

@@ -84,15 +84,19 @@ func (a *Agent) start(ctx context.Context, t daemonset.Target) {
 	a.run(ctx, &worker{job: job, feed: f.feed})
 }
 
+// Fields name a target in the log, the same wherever it is spoken of.
+func Fields(t daemonset.Target) logrus.Fields {
+	c := t.Container
+	return logrus.Fields{"target": daemonset.ShortID(c.ID), "container": c.Name, "pod": c.Pod.Namespace + "/" + c.Pod.Name, "profile": t.Profile}
+}
+
 func (a *Agent) run(ctx context.Context, w *worker) {
 	c := w.job.Target.Container
 	ctx, w.cancel = context.WithCancel(ctx)
 	w.applier, w.resync, w.poke, w.tell = a.Applier, a.Resync, make(chan struct{}, 1), a.tell
 	w.stand.Status = newStatus(w.job.Target)
 	w.stand.State, w.stand.Reason = daemonset.Waiting, "its first apply is under way"
-	w.log = a.Log.WithFields(logrus.Fields{
-		"target": daemonset.ShortID(c.ID), "container": c.Name, "pod": c.Pod.Namespace + "/" + c.Pod.Name, "profile": w.job.Target.Profile,
-	})
+	w.log = a.Log.WithFields(Fields(w.job.Target))
 	a.workers[c.ID] = w
 	if w.feed != nil {
 		w.feed.add(w)

@@ -22,7 +22,9 @@ type stand struct {
 func (s *stand) begin(recorded daemonset.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Status = recorded
+	if recorded.State != "" {
+		s.Status = recorded
+	}
 	switch recorded.State {
 	case daemonset.Live, daemonset.Applied:
 		s.took(true, recorded.Reloaded)

@@ -42,7 +42,7 @@ func (w *worker) run(ctx context.Context) {
 	count.Stop()
 	defer count.Stop()
 	w.stand.begin(w.applier.record(w.job.Target).Status)
-	var status, said daemonset.Status
+	status, said := w.stand.view().Status, daemonset.Status{}
 	for {
 		select {
 		case <-ctx.Done():
