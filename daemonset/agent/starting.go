@@ -110,7 +110,7 @@ func (a *Agent) tellStart(c daemonset.Container, s daemonset.Status, took time.D
 	if errors.Is(err, errSeen) {
 		return
 	}
-	e := daemonset.Event{Time: time.Now(), Kind: daemonset.Start, By: "daemon", State: s.State, Reason: s.Reason}.About(s)
+	e := daemonset.Event{Kind: daemonset.Start, State: s.State, Reason: s.Reason}.About(s)
 	if err == nil {
 		e.Revision, e.Digest = s.Revision, s.Digest
 		for _, f := range s.Files {
@@ -130,9 +130,7 @@ func (a *Agent) tellStart(c daemonset.Container, s daemonset.Status, took time.D
 	} else {
 		log.WithField("state", e.State).Warn(e.Reason)
 	}
-	if a.Started != nil {
-		a.Started(e)
-	}
+	a.tell(e)
 }
 
 // sayStarts logs whether containers get their files before they start.
