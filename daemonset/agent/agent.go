@@ -43,7 +43,7 @@ type Agent struct {
 	Log        logrus.FieldLogger
 	Observer   Observer // nil: nobody watches
 
-	shown shown
+	sight sight
 	calls calls
 
 	group   sync.WaitGroup

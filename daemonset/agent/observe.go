@@ -41,15 +41,15 @@ func (a *Applier) phase(name string) func() {
 
 // begin is when the agent begins to be seen.
 func (a *Agent) begin() {
-	a.shown.mu.Lock()
-	a.shown.since, a.shown.config = time.Now(), a.Config
-	a.shown.mu.Unlock()
+	a.sight.mu.Lock()
+	a.sight.since, a.sight.config = time.Now(), a.Config
+	a.sight.mu.Unlock()
 	a.tell(daemonset.Event{Kind: daemonset.Daemon, Reason: "podreload runs"})
 }
 
-// shown is what [Agent.View] answers from. The loop replaces it as a whole; nobody holds the
+// sight is what [Agent.View] answers from. The loop replaces it as a whole; nobody holds the
 // lock for longer than that takes.
-type shown struct {
+type sight struct {
 	mu      sync.Mutex
 	since   time.Time
 	listed  bool
@@ -65,7 +65,7 @@ type shown struct {
 
 // View is the node now. It is safe for concurrent use, and waits for nobody.
 func (a *Agent) View() daemonset.View {
-	s := &a.shown
+	s := &a.sight
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	v := daemonset.View{
@@ -93,7 +93,7 @@ func (a *Agent) View() daemonset.View {
 
 // show lets View see what the loop has decided.
 func (a *Agent) show(listed bool, targets []daemonset.Target) {
-	s := &a.shown
+	s := &a.sight
 	s.mu.Lock()
 	s.listed, s.targets, s.config, s.workers, s.feeds = listed, targets, a.Config, maps.Clone(a.workers), nil
 	for _, f := range a.feeds {
@@ -107,7 +107,7 @@ func (a *Agent) show(listed bool, targets []daemonset.Target) {
 // etcd tells once when etcd goes away and when it is back, however many feeds read from it.
 // failed is what a feed has just met, if anything.
 func (a *Agent) etcd(failed error) {
-	s := &a.shown
+	s := &a.sight
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if failed != nil {
@@ -131,7 +131,7 @@ func (a *Agent) etcd(failed error) {
 
 // runtime tells once when containerd goes away and when it is back.
 func (a *Agent) runtime(away string) {
-	s := &a.shown
+	s := &a.sight
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was := s.runtime
