@@ -33,6 +33,7 @@ type feed struct {
 func newFeed(key feedKey, sub *source.Subscription, bound *template.Bound, k *keeper, onErr func(error)) *feed {
 	f := &feed{key: key, sub: sub, workers: map[*worker]bool{}, known: time.Now(), onErr: onErr, bound: bound, keeper: k}
 	f.offer.snapshot, f.offer.away = sub.Current()
+	f.offer.rendering = &rendering{snapshot: f.offer.snapshot}
 	f.told.Store(f.offer.snapshot != nil)
 	return f
 }
@@ -43,6 +44,8 @@ type offer struct {
 	number   int              // of the snapshot, in their order
 	away     error            // why it may be old
 	best     *source.Snapshot // the newest that led to a live configuration; nil before the first
+
+	rendering *rendering // of the snapshot
 }
 
 // current is what the workers apply, whatever wakes them: a resync in the middle
@@ -112,6 +115,7 @@ func (f *feed) take() (away error, changed bool) {
 	f.told.Store(true)
 	if f.offer.snapshot != before {
 		f.offer.number++
+		f.offer.rendering = &rendering{snapshot: f.offer.snapshot}
 		f.known = time.Now()
 	}
 	for w := range f.workers {

@@ -91,7 +91,7 @@ func (w *worker) pass(ctx context.Context, before daemonset.Status, look bool) d
 	var s offer
 	if w.feed != nil {
 		s = w.feed.current()
-		job.Snapshot, job.Away, job.Good = s.snapshot, s.away, s.best
+		job.Snapshot, job.Away, job.Good, job.rendering = s.snapshot, s.away, s.best, s.rendering
 	}
 	outcome, err := w.applier.Apply(ctx, job)
 	if err != nil && outcome.Status.ContainerID == "" {
