@@ -43,14 +43,15 @@ func (r *rendering) of(render func() (*template.Rendered, error)) ([]daemonset.F
 		return slices.Clone(r.files), r.err
 	}
 	rendered, err := render()
-	r.files, r.err = files(rendered, err)
 	switch failure, ok := errors.AsType[*template.RenderError](err); {
 	case err == nil && rendered.Asked == template.Asked{}, ok && failure.Asked == template.Asked{}:
 		r.state = common
+		r.files, r.err = files(rendered, err)
+		return slices.Clone(r.files), r.err
 	case err == nil || ok:
 		r.state = various
 	}
-	return slices.Clone(r.files), r.err
+	return files(rendered, err)
 }
 
 func files(r *template.Rendered, err error) ([]daemonset.File, error) {

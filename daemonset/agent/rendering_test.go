@@ -15,8 +15,8 @@ import (
 func TestRendering(t *testing.T) {
 	t.Parallel()
 	const pods = 20
-	one := &template.Rendered{Files: []daemonset.File{{Path: "/a", Data: []byte("a")}}}
-	asks := &template.Rendered{Files: one.Files, Asked: template.Asked{Container: true}}
+	one := &template.Rendered{}
+	asks := &template.Rendered{Asked: template.Asked{Container: true}}
 	gone := errors.New("the container is gone")
 	for name, tt := range map[string]struct {
 		rendered *template.Rendered
@@ -38,7 +38,10 @@ func TestRendering(t *testing.T) {
 				group.Go(func() {
 					files, err := r.of(func() (*template.Rendered, error) {
 						renders.Add(1)
-						return tt.rendered, tt.err
+						if tt.rendered == nil {
+							return nil, tt.err
+						}
+						return &template.Rendered{Files: []daemonset.File{{Path: "/a"}}, Asked: tt.rendered.Asked}, nil
 					})
 					if !errors.Is(err, tt.err) || tt.err == nil && (len(files) != 1 || files[0].Path != "/a") {
 						t.Errorf("%+v, %v", files, err)
