@@ -37,13 +37,15 @@ func (c *Client) check(ctx context.Context, keys []string, s *state) (verdict, e
 	}
 	// Either etcd has changes that the watch has still to bring, or another
 	// past. The past at our revision never changes, so it tells which.
-	then, err := c.summary(ctx, keys, held.key(), s.revision)
+	last := max(s.revision, s.proved) // the higher, the later does compaction overtake it
+	then, err := c.summary(ctx, keys, held.key(), last)
 	switch {
 	case errors.Is(err, rpctypes.ErrCompacted), errors.Is(err, rpctypes.ErrFutureRev):
 		return stale, nil
 	case err != nil:
 		return stale, err
 	case then.newest == held && then.count == s.tree.Len():
+		s.revision = last
 		return behind, nil
 	}
 	return stale, nil

@@ -29,9 +29,10 @@ type feed struct {
 	state    *state // nil: nothing that could be built upon
 	unshown  bool   // state is newer than snapshot
 	streams  uint64 // the watch streams seen when state was last checked
-	lagging  int64  // the revision at which a timed check found state behind
+	lagging  int64  // the revision at which the last check found state behind
 	failures backoff
 	mode
+	proof
 }
 
 func newFeed(c *Client, keys []string) *feed {
@@ -145,6 +146,7 @@ func (f *feed) sync(ctx context.Context) error {
 func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 	timer := time.NewTimer(jitter(f.client.every))
 	defer timer.Stop()
+	f.proof.begin()
 	for {
 		var b *batch
 		var timed bool
@@ -160,12 +162,22 @@ func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 			}
 			count, _ = f.client.streams.now()
 		}
+		if timed && count == f.streams && f.ask(ctx) {
+			timer.Reset(min(callTimeout, f.client.every))
+			continue
+		}
+		if count != f.streams && f.told {
+			return errReopen
+		}
 		// The check goes before the events: those from behind a new stream
 		// must not be put upon a state that a restored etcd never had.
 		if timed || count != f.streams {
 			began := time.Now()
 			if err := f.verify(ctx, timed && count == f.streams); err != nil {
 				return err
+			}
+			if count != f.streams {
+				f.proof.begin()
 			}
 			f.streams = count
 			timer.Reset(jitter(max(f.client.every, restFactor*time.Since(began))))
@@ -178,6 +190,15 @@ func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 		}
 		if b.err != nil {
 			return b.err
+		}
+		if b.progress > 0 {
+			if f.proved(b.progress) {
+				timer.Reset(jitter(f.client.every))
+				if err := f.review(); err != nil {
+					return err
+				}
+			}
+			continue
 		}
 		if err := f.take(ctx, b.events); err != nil {
 			return err
@@ -197,6 +218,7 @@ func (f *feed) verify(ctx context.Context, timed bool) error {
 		if err != nil || rests {
 			return err
 		}
+		f.unproved()
 	}
 	v, err := f.client.check(ctx, f.keys, f.state)
 	switch {
@@ -204,15 +226,13 @@ func (f *feed) verify(ctx context.Context, timed bool) error {
 		return err
 	case v == stale:
 		return errResync
-	case !timed:
-		return nil
 	case v == same:
 		f.lagging = 0
 		return nil
 	}
 	// Behind is normal for the moment that an event needs to arrive. The same
 	// revision still behind after a whole interval means a dead watch.
-	if f.lagging == f.state.revision {
+	if timed && f.lagging == f.state.revision {
 		return errResync
 	}
 	f.lagging = f.state.revision

@@ -111,7 +111,7 @@ func fails(t testing.TB, s *Subscription, class error) error {
 }
 
 // traffic counts what a client asks of etcd.
-type traffic struct{ txns, logins, streams, watches atomic.Int64 }
+type traffic struct{ txns, logins, streams, watches, progress atomic.Int64 }
 
 // count must be called before the client is used.
 func count(c *Client) *traffic {
@@ -141,6 +141,23 @@ type countedStream struct {
 func (s *countedStream) SendMsg(m any) error {
 	if r, ok := m.(*pb.WatchRequest); ok && r.GetCreateRequest() != nil {
 		s.n.watches.Add(1)
+	} else if ok && r.GetProgressRequest() != nil {
+		s.n.progress.Add(1)
+	}
+	return s.ClientStream.SendMsg(m)
+}
+
+// deaf is a grpc.StreamClientInterceptor that drops what asks for progress.
+func deaf(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	s, err := open(ctx, desc, conn, method, opts...)
+	return deafStream{s}, err
+}
+
+type deafStream struct{ grpc.ClientStream }
+
+func (s deafStream) SendMsg(m any) error {
+	if r, ok := m.(*pb.WatchRequest); ok && r.GetProgressRequest() != nil {
+		return nil
 	}
 	return s.ClientStream.SendMsg(m)
 }

@@ -15,6 +15,7 @@ const maxBytes = 256 << 20
 type state struct {
 	tree     *btree.BTreeG[item]
 	revision int64
+	proved   int64 // the revision up to which a watch had brought all; 0, or lower than revision, says nothing
 	bytes    int
 	odd      int // keys that are no clean paths
 
