@@ -17,7 +17,8 @@
 // upon what it holds, or a watch for each range where that cannot be (see mode).
 // A watch that breaks, a compaction that overtakes it, a lost leader or a
 // restarted etcd end in a check of what is held, and in a full read where that
-// failed. A restored backup keeps the cluster's id while its revision goes back,
+// failed. So does what [Client.Resume] begins with, a snapshot from the disk: after a
+// restart of the agent only what has changed meanwhile is read. A restored backup keeps the cluster's id while its revision goes back,
 // and a watch at a future revision is silent, so nothing on the wire betrays it:
 // therefore every new watch stream, and every feed from time to time, compares
 // what it holds with the newest keys that etcd has. That a watch lives is asked

@@ -28,6 +28,7 @@ type feed struct {
 	// The rest belongs to run's goroutine.
 	state    *state // nil: nothing that could be built upon
 	unshown  bool   // state is newer than snapshot
+	held     int64  // state comes from a kept snapshot, and is not shown before it has this revision; see resume
 	streams  uint64 // the watch streams seen when state was last checked
 	lagging  int64  // the revision at which the last check found state behind
 	failures backoff
@@ -65,11 +66,15 @@ func (f *feed) remove(s *Subscription) int {
 func (f *feed) publish(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !f.unshown && fmt.Sprint(err) == fmt.Sprint(f.err) {
+	if f.held > 0 && err == nil {
+		return
+	}
+	unshown := f.unshown && f.held == 0
+	if !unshown && fmt.Sprint(err) == fmt.Sprint(f.err) {
 		return
 	}
 	f.err = err
-	if f.unshown {
+	if unshown {
 		f.snapshot, f.unshown = f.state.snapshot(), false
 	}
 	for s := range f.subs {
@@ -90,7 +95,7 @@ func (f *feed) run(ctx context.Context) {
 			f.publish(ErrClosed)
 			return
 		case errors.Is(err, errResync):
-			f.state, f.unshown = nil, false
+			f.state, f.unshown, f.held = nil, false, 0
 		case errors.Is(err, errReopen):
 		default:
 			f.publish(f.client.explain(err, f.client.denied(ctx, err, f.keys)))
@@ -130,15 +135,19 @@ func (f *feed) session(ctx context.Context) error {
 func (f *feed) sync(ctx context.Context) error {
 	if f.state != nil {
 		v, err := f.client.check(ctx, f.keys, f.state)
-		if err != nil || v != stale {
+		if err != nil {
 			return err
+		}
+		if v != stale {
+			f.checked(v)
+			return nil
 		}
 	}
 	s, err := f.client.read(ctx, f.keys)
 	if err != nil {
 		return err
 	}
-	f.state, f.unshown = s, true
+	f.state, f.unshown, f.held = s, true, 0
 	return nil
 }
 
@@ -176,6 +185,7 @@ func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 			if err := f.verify(ctx, timed && count == f.streams); err != nil {
 				return err
 			}
+			f.publish(nil)
 			if count != f.streams {
 				f.proof.begin()
 			}
@@ -226,15 +236,11 @@ func (f *feed) verify(ctx context.Context, timed bool) error {
 		return err
 	case v == stale:
 		return errResync
-	case v == same:
-		f.lagging = 0
-		return nil
-	}
 	// Behind is normal for the moment that an event needs to arrive. The same
 	// revision still behind after a whole interval means a dead watch.
-	if timed && f.lagging == f.state.revision {
+	case v == behind && timed && f.lagging == f.state.revision:
 		return errResync
 	}
-	f.lagging = f.state.revision
+	f.checked(v)
 	return nil
 }

@@ -62,8 +62,9 @@ func (f *feed) ask(ctx context.Context) bool {
 // it is one that proves something.
 func (f *feed) proved(revision int64) bool {
 	f.told = true
-	if f.apart || f.proof.cheap >= wholeAfter || revision < f.state.revision {
-		return false // a member that lags, or an etcd that went back: the check tells
+	if f.apart || f.proof.cheap >= wholeAfter || f.lagging == f.state.revision ||
+		revision < f.state.revision { // a member that lags, or an etcd that went back
+		return false // the check tells
 	}
 	f.state.proved = revision
 	f.proof.asked, f.proof.unanswered = false, 0
