@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 // feed follows the keys that one profile reads for some pods, and wakes their workers.
 // Its goroutine is [feed.run], started and ended by the Agent.
 type feed struct {
-	key feedKey
-	sub *source.Subscription
+	key   feedKey
+	sub   *source.Subscription
+	share time.Duration // this node's, of the profile's splay
 
 	mu      sync.Mutex
 	workers map[*worker]bool
@@ -80,10 +82,24 @@ func (f *feed) run(ctx context.Context) {
 		// The first values, and etcd's coming and going, wait for nothing.
 		newest, _ := f.sub.Current()
 		before := f.current().snapshot
-		if before != nil && newest != before && !settle(ctx, f.sub.Changed(), f.key.profile.Wait, f.key.profile.WaitMax) {
+		if before != nil && newest != before &&
+			(!settle(ctx, f.sub.Changed(), f.key.profile.Wait, f.key.profile.WaitMax) || !splay(ctx, f.sub.Changed(), f.share, f.showAway)) {
 			return
 		}
 		f.show()
+	}
+}
+
+// showAway gives the workers only why what they have may be old.
+func (f *feed) showAway() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := fmt.Sprint(f.shown.away)
+	if _, f.shown.away = f.sub.Current(); fmt.Sprint(f.shown.away) == before {
+		return
+	}
+	for w := range f.workers {
+		w.wake()
 	}
 }
 

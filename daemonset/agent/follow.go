@@ -71,6 +71,7 @@ func (a *Agent) start(ctx context.Context, t daemonset.Target) {
 	if f == nil {
 		feedCtx, cancel := context.WithCancel(ctx)
 		f = &runningFeed{feed: newFeed(key, a.Source.Resume(job.Bound.Keys(), a.Applier.before(job.Bound)), job.Bound, a.keeper), cancel: cancel}
+		f.share = share(t.Container.Pod.Node, profile.Name, profile.Splay)
 		a.feeds[key] = f
 		a.group.Go(func() { f.run(feedCtx) })
 	}
