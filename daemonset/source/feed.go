@@ -180,6 +180,10 @@ func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 		}
 		// The check goes before the events: those from behind a new stream
 		// must not be put upon a state that a restored etcd never had.
+		owed := f.held > 0 && !timed // catchUp checks
+		if owed {
+			f.streams = count
+		}
 		if timed || count != f.streams {
 			began := time.Now()
 			if err := f.verify(ctx, timed && count == f.streams); err != nil {

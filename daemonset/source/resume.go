@@ -42,12 +42,18 @@ func (f *feed) checked(v verdict) {
 	}
 }
 
-// catchUp says whether the events have brought what was missing. Nothing of ours
-// may have that very revision, so if it is not reached etcd is asked.
+// catchUp shows what was held when the events have brought what was missing. Nothing of
+// ours may have that very revision, so etcd is asked; and this is the check behind
+// the new stream, which the feed owes.
 func (f *feed) catchUp(ctx context.Context) error {
-	if f.held > f.state.revision {
-		return f.verify(ctx, false)
+	if f.held == 0 {
+		return nil
 	}
-	f.held = 0
+	if err := f.verify(ctx, false); err != nil {
+		return err
+	}
+	if f.held <= f.state.revision { // they change all the time
+		f.held = 0
+	}
 	return nil
 }
