@@ -27,6 +27,7 @@ type feed struct {
 func newFeed(key feedKey, sub *source.Subscription, bound *template.Bound, k *keeper) *feed {
 	f := &feed{key: key, sub: sub, workers: map[*worker]bool{}, bound: bound, keeper: k}
 	f.shown.snapshot, f.shown.away = sub.Current()
+	k.use(bound, 1)
 	return f
 }
 

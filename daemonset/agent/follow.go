@@ -105,5 +105,6 @@ func (a *Agent) end(w *worker) {
 	f := a.feeds[w.feed.key]
 	f.cancel()
 	f.sub.Close()
+	a.keeper.use(f.bound, -1)
 	delete(a.feeds, w.feed.key)
 }
