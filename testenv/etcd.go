@@ -136,6 +136,15 @@ func (e *Etcd) Stop() {
 	}
 }
 
+// Hang has an etcd with a process of its own answer nothing more until resume.
+func (e *Etcd) Hang() (resume func() error, err error) {
+	p, ok := e.server.(process)
+	if !ok {
+		return nil, errors.New("hang etcd: it is stopped, or in this process")
+	}
+	return p.hang()
+}
+
 // Kill ends the server with no word to anybody.
 func (e *Etcd) Kill() {
 	if e.server != nil {

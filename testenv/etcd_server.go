@@ -79,6 +79,11 @@ func (p process) stop() {
 	_ = end(p.cmd.Process, p.exited, 20*time.Second)
 }
 
+// hang stops the process: the kernel accepts connections for it, and nobody answers.
+func (p process) hang() (resume func() error, err error) {
+	return func() error { return p.cmd.Process.Signal(unix.SIGCONT) }, p.cmd.Process.Signal(unix.SIGSTOP)
+}
+
 func (p process) kill() {
 	if err := p.cmd.Process.Kill(); err == nil || errors.Is(err, os.ErrProcessDone) {
 		<-p.exited

@@ -220,6 +220,9 @@ func (n *Node) Restart(ctx context.Context) error {
 // Socket is the absolute path of containerd's socket.
 func (n *Node) Socket() string { return filepath.Join(n.dir, "containerd.sock") }
 
+// NRISocket is where containerd's NRI listens; 1.6 has none.
+func (n *Node) NRISocket() string { return filepath.Join(n.dir, "nri.sock") }
+
 // Root is the folder in which containerd keeps content and snapshots.
 func (n *Node) Root() string { return filepath.Join(n.dir, "root") }
 

@@ -10,6 +10,8 @@ import (
 
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v3"
+
+	"github.com/podreload/podreload/daemonset/pods"
 )
 
 // newApp is the command line: the global flags, which stand before the
@@ -29,6 +31,8 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 				Usage: "containerd's `SOCKET`"},
 			&cli.StringFlag{Name: "containerd-namespace", Local: true, Value: "k8s.io", Sources: cli.EnvVars("CONTAINERD_NAMESPACE"),
 				Usage: "containerd `NAMESPACE` that holds the pods"},
+			&cli.StringFlag{Name: "nri-socket", Local: true, Value: pods.DefaultNRISocket,
+				Usage: "`SOCKET` of containerd's NRI, over which the daemon hears of containers before they start; empty: not asked"},
 			&cli.StringSliceFlag{Name: "endpoints", Local: true, Value: []string{"127.0.0.1:2379"}, Sources: cli.EnvVars("ETCDCTL_ENDPOINTS"),
 				Usage: "etcd's `ADDRESSES`, separated by commas"},
 			&cli.StringFlag{Name: "cacert", Local: true, Sources: cli.EnvVars("ETCDCTL_CACERT"), Usage: "`FILE` with the CA that etcd's certificate is checked with; read for each connection, as --cert and --key"},

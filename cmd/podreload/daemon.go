@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/pods"
 	"github.com/podreload/podreload/daemonset/template"
 )
 
@@ -64,7 +65,7 @@ var daemonCommand = &cli.Command{
 		}).Info("podreload runs")
 		node := &agent.Agent{
 			Containers: client, Source: etcd, Config: config, Profiles: template.Dir(c.String("confdir")), Applier: applier,
-			Resync: c.Duration("resync"), Log: logrus.StandardLogger(),
+			Starts: pods.Starts{Client: client, Socket: c.String("nri-socket")}, Resync: c.Duration("resync"), Log: logrus.StandardLogger(),
 		}
 		if err := node.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			return err

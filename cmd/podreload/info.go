@@ -18,6 +18,8 @@ type finding struct {
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail"`
 	Fix    string `json:"fix,omitempty"`
+
+	Optional bool `json:"optional,omitempty"` // podreload does without
 }
 
 func found(what, detail string, err error, fix string) finding {
@@ -37,12 +39,15 @@ var infoCommand = &cli.Command{
 			return err
 		}
 		findings := nodeFindings()
-		findings = append(findings, shimFinding(), confFinding(c), stateFinding(c), runtimeFinding(ctx, c), etcdFinding(ctx, c))
+		findings = append(findings, shimFinding(), confFinding(c), stateFinding(c), runtimeFinding(ctx, c), nriFinding(c), etcdFinding(ctx, c))
 		t := table{header: []string{"WHAT", "OK", "DETAIL", "WHAT TO DO"}}
 		missing := 0
 		for _, f := range findings {
 			ok := "yes"
-			if !f.OK {
+			switch {
+			case !f.OK && f.Optional:
+				ok = "no"
+			case !f.OK:
 				ok = "NO"
 				missing++
 			}
@@ -122,6 +127,24 @@ func runtimeFinding(ctx context.Context, c *cli.Command) finding {
 	defer cancel()
 	v, err := client.Version(ctx)
 	return found("containerd", v+" at "+c.String("runtime-endpoint"), err, fix)
+}
+
+// nriFinding looks whether containerd has NRI's socket. Who connects there is a plugin.
+func nriFinding(c *cli.Command) finding {
+	socket := c.String("nri-socket")
+	f := finding{What: "NRI", Detail: "not asked (--nri-socket is empty)", Optional: true,
+		Fix: "without it a new container may start before it gets its files: enable it in containerd 1.7 or newer (disable = false), or name its socket with --nri-socket"}
+	if socket == "" {
+		return f
+	}
+	if info, err := os.Stat(socket); err != nil {
+		f.Detail = err.Error()
+	} else if info.Mode()&os.ModeSocket == 0 {
+		f.Detail = socket + " is no socket"
+	} else {
+		f.OK, f.Detail, f.Fix = true, socket, ""
+	}
+	return f
 }
 
 // keysOf are the keys of all profiles, but for those that depend on a pod: etcd's

@@ -66,7 +66,11 @@ func setup(env *testscript.Env, s *scene, bin string) error {
 	settings, confdir := filepath.Join(env.WorkDir, "podreload.toml"), filepath.Join(env.WorkDir, "etc")
 	env.Setenv("PODRELOAD_CONFIG", settings)
 	if _, err := os.Stat(settings); err != nil {
-		text := fmt.Sprintf("confdir = %q\nstate = %q\nroot = %q\n", confdir, s.state, s.root)
+		nri := "" // never the machine's own
+		if s.node != nil {
+			nri = s.node.NRISocket()
+		}
+		text := fmt.Sprintf("confdir = %q\nstate = %q\nroot = %q\nnri-socket = %q\n", confdir, s.state, s.root, nri)
 		if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
 			return err
 		}

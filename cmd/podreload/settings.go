@@ -19,6 +19,7 @@ import (
 type fileSettings struct {
 	RuntimeEndpoint     *string  `toml:"runtime-endpoint"`
 	ContainerdNamespace *string  `toml:"containerd-namespace"`
+	NRISocket           *string  `toml:"nri-socket"`
 	Endpoints           []string `toml:"endpoints"`
 	CACert              *string  `toml:"cacert"`
 	Cert                *string  `toml:"cert"`
@@ -89,7 +90,7 @@ func atPlace(err error) error {
 func (s fileSettings) values() map[string]string {
 	values := map[string]string{}
 	for name, v := range map[string]*string{
-		"runtime-endpoint": s.RuntimeEndpoint, "containerd-namespace": s.ContainerdNamespace,
+		"runtime-endpoint": s.RuntimeEndpoint, "containerd-namespace": s.ContainerdNamespace, "nri-socket": s.NRISocket,
 		"cacert": s.CACert, "cert": s.Cert, "key": s.Key, "user": s.User, "password-file": s.PasswordFile,
 		"node-name": s.NodeName, "confdir": s.Confdir, "state": s.State, "root": s.Root, "timeout": s.Timeout, "log-format": s.LogFormat,
 	} {

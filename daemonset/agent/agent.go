@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -36,20 +37,29 @@ type Agent struct {
 	Source     *source.Client
 	Config     *template.Config // what conf.d said at the start
 	Profiles   Profiles         // what it says later
+	Starts     Starts           // which containers are about to start; nil: they get their files once they run
 	Applier    *Applier
 	Resync     time.Duration // how often files inside are compared though nothing changed
 	Log        logrus.FieldLogger
+
+	// Started is told what became of each container that was about to start, from several
+	// goroutines, while it waits; nil: nobody is.
+	Started func(daemonset.Event)
 
 	group   sync.WaitGroup
 	feeds   map[feedKey]*runningFeed
 	workers map[string]*worker // by container id
 	keeper  *keeper
+
+	ready atomic.Pointer[ready]
+	begun begun
 }
 
 // Run works until ctx ends, then waits for its goroutines.
 func (a *Agent) Run(ctx context.Context) error {
 	a.feeds, a.workers = map[feedKey]*runningFeed{}, map[string]*worker{}
 	a.keeper = newKeeper(a.Applier.Store, a.Log)
+	a.publish(nil)
 	sets, configs := make(chan pods.Update, 1), make(chan template.Update, 1)
 	watch, ctx := errgroup.WithContext(ctx)
 	watch.Go(func() error {
@@ -72,6 +82,9 @@ func (a *Agent) Run(ctx context.Context) error {
 			}
 		})
 	})
+	if a.Starts != nil {
+		watch.Go(func() error { return a.Starts.Watch(ctx, a.starting, a.sayStarts) })
+	}
 	keeping, endKeeper := context.WithCancel(context.WithoutCancel(ctx))
 	defer endKeeper()
 	var kept sync.WaitGroup
@@ -80,6 +93,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	for _, w := range a.workers {
 		a.end(w)
 	}
+	a.closeIdle(nil)
 	err := watch.Wait()
 	a.group.Wait()
 	endKeeper() // after the last who has something to keep
@@ -106,9 +120,11 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs 
 		swept    bool
 		left     bool // what profiles that have gone left is seen to
 		again    = time.NewTimer(time.Hour)
+		idle     = time.NewTicker(time.Minute)
 		failures int
 		said     = map[string]string{}
 	)
+	defer idle.Stop()
 	defer again.Stop()
 	again.Stop()
 	for {
@@ -121,12 +137,18 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs 
 			a.reconfigure(u.Config)
 			failures, left = 0, false
 		case <-again.C:
+		case <-idle.C:
 		}
+		a.closeIdle(a.Config)
 		if !listed {
 			continue
 		}
 		targets := Choose(node.Containers, a.Config.Profiles, Running(ctx))
 		a.follow(ctx, targets, node.Containers)
+		if a.begun.done(node.Containers) {
+			swept = false
+		}
+		a.publish(node.Containers)
 		if !left && node.Err == nil {
 			left = a.leave(ctx, targets, node.Containers)
 		}
@@ -181,7 +203,7 @@ func (a *Agent) sweep(containers []daemonset.Container) (done bool) {
 	}
 	done = true
 	for _, r := range records {
-		if slices.ContainsFunc(containers, func(c daemonset.Container) bool { return c.ID == r.ContainerID }) {
+		if slices.ContainsFunc(containers, func(c daemonset.Container) bool { return c.ID == r.ContainerID }) || a.begun.has(r.ContainerID) {
 			continue
 		}
 		switch err := a.Applier.Store.Remove(r.ContainerID); {

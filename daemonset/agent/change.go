@@ -24,10 +24,10 @@ func (a *Applier) change(ctx context.Context, job Job, c *crossing, want goal, r
 		return err
 	}
 	if err := a.try(ctx, job, c, want, rec); err != nil {
-		if rec.Next != nil { // of an apply that was cut off: it may stand half
-			err = errors.Join(err, a.restore(ctx, job, rec))
+		if isNew(rec) && StateOf(err) == daemonset.Refused {
+			return err // there may be better for it than what its image has: see pass
 		}
-		return err
+		return a.undo(ctx, job, rec, err)
 	}
 	if err := a.remember(ctx, job, c, want, rec); err != nil {
 		return err
@@ -37,6 +37,14 @@ func (a *Applier) change(ctx context.Context, job Job, c *crossing, want goal, r
 		return err
 	}
 	return a.reject(ctx, job, want, rec, err)
+}
+
+// undo takes back what an apply that was cut off has begun: it may stand half.
+func (a *Applier) undo(ctx context.Context, job Job, rec *state.Record, cause error) error {
+	if rec.Next == nil {
+		return cause
+	}
+	return errors.Join(cause, a.restore(ctx, job, rec))
 }
 
 // remember sees to it that there is a way back before anything changes: what the

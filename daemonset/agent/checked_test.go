@@ -116,6 +116,9 @@ func (impossible) Check(context.Context, check.Trial) (check.Verdict, error) {
 	return check.Verdict{}, fmt.Errorf("%w: a test says so", check.ErrUnsupported)
 }
 
+func (impossible) Prove(check.Trial) error  { return check.ErrUnsupported }
+func (impossible) Proved(check.Trial) error { return check.ErrUnsupported }
+
 // TestCheckImpossible: the profile says what that means. The default is to leave
 // the container alone.
 func TestCheckImpossible(t *testing.T) {

@@ -9,7 +9,8 @@
 // An apply is a transaction, and reads from top to bottom: the goal (pass.go), the
 // check (try.go), the commit and its proof (change.go), reload commands (reload.go), the
 // way back (back.go). What puts it off is in hold.go and empty.go, what templates ask
-// inside in inside.go, and how a profile goes in leave.go. The record says at each moment
+// inside in inside.go, and how a profile goes in leave.go. What a container gets that does not run
+// yet is in startapply.go, by whose choice in startchoice.go. The record says at each moment
 // how the next process finishes or undoes it.
 //
 // The loop is level-triggered. An event (a key, a container, a timer) only
@@ -18,7 +19,8 @@
 // doubled event therefore costs nothing but time.
 //
 // Goroutines: [Agent.Run] owns all of them and returns when the last has
-// ended: one that follows the runtime, one that follows conf.d, one for each set of keys
+// ended: one that follows the runtime, one that is told of containers before they start (and
+// its own, while one waits), one that follows conf.d, one for each set of keys
 // that a profile reads (feed), one a target that applies (worker). A worker works on
 // one container only, so one that hangs delays no other.
 //

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -20,6 +21,58 @@ type feedKey struct {
 type runningFeed struct {
 	*feed
 	cancel context.CancelFunc
+	idle   time.Time // since when nobody applies from it; zero: somebody does
+}
+
+// What nobody applies from is followed for a while where containers get their files before
+// they start: a container that starts again after its end must find them there.
+const (
+	maxIdle  = 10 * time.Minute // as long as it is known what is good
+	maxFeeds = 64               // of them
+)
+
+// closeIdle ends the feeds that nobody will want, by what the configuration is now. Nil: all of
+// those that nobody applies from.
+func (a *Agent) closeIdle(config *template.Config) {
+	var idle []*runningFeed
+	for _, f := range a.feeds {
+		if f.idle.IsZero() {
+			continue
+		}
+		current := false
+		if config != nil {
+			p, ok := config.Profile(f.key.profile.Name)
+			current = ok && p == f.key.profile && time.Since(f.idle) < maxIdle
+		}
+		if current {
+			idle = append(idle, f)
+		} else {
+			a.closeFeed(f)
+		}
+	}
+	slices.SortFunc(idle, func(a, b *runningFeed) int { return b.idle.Compare(a.idle) })
+	for _, f := range idle[min(maxFeeds, len(idle)):] {
+		a.closeFeed(f)
+	}
+}
+
+func (a *Agent) closeFeed(f *runningFeed) {
+	f.cancel()
+	f.sub.Close()
+	a.keeper.use(f.bound, -1)
+	delete(a.feeds, f.key)
+}
+
+// publish shows first starts what is known now.
+func (a *Agent) publish(containers []daemonset.Container) {
+	if a.Starts == nil {
+		return
+	}
+	r := &ready{config: a.Config, containers: containers, feeds: make(map[feedKey]*feed, len(a.feeds))}
+	for key, f := range a.feeds {
+		r.feeds[key] = f.feed
+	}
+	a.ready.Store(r)
 }
 
 // follow starts, ends and replaces workers until they are those of targets.
@@ -74,6 +127,7 @@ func (a *Agent) start(ctx context.Context, t daemonset.Target) {
 		a.feeds[key] = f
 		a.group.Go(func() { f.run(feedCtx) })
 	}
+	f.idle = time.Time{}
 	a.run(ctx, &worker{job: job, feed: f.feed})
 }
 
@@ -91,7 +145,7 @@ func (a *Agent) run(ctx context.Context, w *worker) {
 	a.group.Go(func() { w.run(ctx) })
 }
 
-// end stops a worker, and its feed with the last of its workers. It does not
+// end stops a worker. With the last of its workers a feed ends, or is idle. It does not
 // wait for a worker that is stuck: the lock of its container keeps a successor
 // from applying beside it.
 func (a *Agent) end(w *worker) {
@@ -103,8 +157,9 @@ func (a *Agent) end(w *worker) {
 		return
 	}
 	f := a.feeds[w.feed.key]
-	f.cancel()
-	f.sub.Close()
-	a.keeper.use(f.bound, -1)
-	delete(a.feeds, w.feed.key)
+	if a.Starts != nil {
+		f.idle = time.Now()
+		return
+	}
+	a.closeFeed(f)
 }

@@ -88,7 +88,7 @@ func TestNewcomerOfABadConfiguration(t *testing.T) {
 			r.profile(r.name, `process = "nginx"`, fmt.Sprintf("check = %q", check))
 			first := r.pod(testenv.PodConfig{})
 			r.start()
-			good := r.live(first.Container("nginx"), r.put("good")).Revision // or later: others write to this etcd
+			good := r.live(first.Container("nginx"), r.put("good")).Revision
 			r.put(`bad"; no_such_directive "`)
 			r.in(first.Container("nginx"), want.state)
 			second := r.pod(testenv.PodConfig{Name: r.name + "-2"})

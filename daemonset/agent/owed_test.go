@@ -61,7 +61,7 @@ func startDaemon(t *testing.T, r *rig) *daemon {
 	t.Helper()
 	testenv.Shim(t) // which has to lie beside it
 	var said bytes.Buffer
-	d := &daemon{t, osexec.Command(testenv.Binary(t, "podreload"), "--runtime-endpoint", "unix://"+r.node.Socket(),
+	d := &daemon{t, osexec.Command(testenv.Binary(t, "podreload"), "--runtime-endpoint", "unix://"+r.node.Socket(), "--nri-socket", "",
 		"--endpoints", r.etcd.Endpoint(), "--confdir", r.path("etc"), "--state", r.path("run"), "--root", r.path("kept"), "-t", "1m", "daemon")}
 	d.cmd.Stderr = &said
 	if err := d.cmd.Start(); err != nil {

@@ -48,16 +48,19 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 		return false, err
 	}
 	unchanged, err = a.attain(ctx, job, want, rec)
-	if state := StateOf(err); rec.Revision > 0 || want.instead != nil || state != daemonset.Refused && state != daemonset.RolledBack {
+	if state := StateOf(err); !isNew(rec) || want.instead != nil || state != daemonset.Refused && state != daemonset.RolledBack {
 		return unchanged, err
 	}
 	// It did not work here, and the container has had nothing that did.
 	better, unknown := a.newcomer(ctx, job, rec, err)
 	if unknown != nil || better.digest == want.digest {
-		return unchanged, err
+		return unchanged, a.undo(ctx, job, rec, err)
 	}
 	return a.attain(ctx, job, better, rec)
 }
+
+// isNew says whether the container's server was never proved with anything.
+func isNew(rec *state.Record) bool { return rec.Revision == 0 }
 
 // attain reaches a goal and notes it. The error may say why it was the goal.
 func (a *Applier) attain(ctx context.Context, job Job, want goal, rec *state.Record) (unchanged bool, err error) {
@@ -248,8 +251,13 @@ func (a *Applier) reach(ctx context.Context, job Job, want goal, rec *state.Reco
 			return false, err
 		}
 		if !inside.Changed() {
+			a.vouch(job, c, want)
 			return true, nil
 		}
 	}
-	return false, a.change(ctx, job, c, want, rec)
+	if err := a.change(ctx, job, c, want, rec); err != nil {
+		return false, err
+	}
+	a.vouch(job, c, want)
+	return false, nil
 }

@@ -41,6 +41,10 @@ type rig struct {
 	applier *agent.Applier
 	said    *said
 	stop    func() // ends the agent; it can be started again
+
+	early  bool // containers get their files before they start
+	nri    string
+	starts chan daemonset.Event
 }
 
 var rigs atomic.Int32
@@ -51,7 +55,7 @@ func newRig(t *testing.T, node *testenv.Node) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, node: node, etcd: sharedEtcd(t), name: fmt.Sprintf("web-%d", rigs.Add(1)), dir: t.TempDir(),
-		resync: time.Hour, said: &said{}, stop: func() {},
+		resync: time.Hour, said: &said{}, stop: func() {}, nri: node.NRISocket(), starts: make(chan daemonset.Event, 100),
 	}
 	store, err := state.Open(r.path("run"), r.path("kept"))
 	if err != nil {
@@ -139,6 +143,10 @@ func (r *rig) start() {
 	}
 	a := &agent.Agent{
 		Containers: containers, Source: etcd, Config: r.config(), Profiles: template.Dir(r.path("etc")), Applier: r.applier, Resync: r.resync, Log: r.log(),
+	}
+	if r.early {
+		a.Starts = pods.Starts{Client: containers, Socket: r.nri, Within: 1900 * time.Millisecond}
+		a.Started = func(e daemonset.Event) { r.starts <- e }
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

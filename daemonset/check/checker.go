@@ -37,6 +37,7 @@ type Checker struct {
 	report   func(error)
 	turns    chan struct{} // one taken for each twin under way, but for those that take long
 	memory   memory
+	proved   memory // of births: see Prove
 	flights  flights
 
 	behind sync.WaitGroup // goroutines that outlive a Check

@@ -9,6 +9,9 @@
 // applies them later, Verify proves that the twin sees them, then the command runs.
 // README.md has the steps, and why they are so.
 //
+// It also keeps which configurations servers were proved with ([Checker.Prove]), for containers that
+// are about to start and cannot wait for a try.
+//
 // What it does not do: it decides nothing about files (package template), writes
 // none itself (nsenter and shim do), and asks nothing of containerd, which does not
 // see a twin. It tells one runtime only from others: what is not run on the node's

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
 	"github.com/podreload/podreload/daemonset"
 )
 
@@ -22,6 +24,7 @@ func keyOf(t Trial, b bundle) (key, error) {
 	mounts := slices.Clone(spec.Mounts)
 	for i := range mounts {
 		mounts[i].Source = ""
+		mounts[i].UIDMappings, mounts[i].GIDMappings = unplaced(mounts[i].UIDMappings), unplaced(mounts[i].GIDMappings)
 	}
 	common, err := twinSpec(b.spec, change{mounts: mounts})
 	if err != nil {
@@ -44,8 +47,18 @@ func keyOf(t Trial, b bundle) (key, error) {
 	return key(h.Sum(nil)), nil
 }
 
-// nameless drops a twin's host name, its cgroup, which is in the pod's, and the level
-// of its SELinux labels, which is the pod's own.
+// unplaced leaves of a user namespace's map what is in it. Where that is on the node is each
+// pod's own.
+func unplaced(mappings []specs.LinuxIDMapping) []specs.LinuxIDMapping {
+	mappings = slices.Clone(mappings)
+	for i := range mappings {
+		mappings[i].HostID = 0
+	}
+	return mappings
+}
+
+// nameless drops a twin's host name, its cgroup, which is in the pod's, the level
+// of its SELinux labels, which is the pod's own, and which ids of the node it has.
 func nameless(spec []byte) ([]byte, error) {
 	var top, process, linux object
 	var env []string
@@ -59,6 +72,13 @@ func nameless(spec []byte) ([]byte, error) {
 	env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, "HOSTNAME=") })
 	process.set("env", env)
 	linux.drop("cgroupsPath")
+	for _, name := range []string{"uidMappings", "gidMappings"} {
+		var mappings []specs.LinuxIDMapping
+		if err := linux.get(name, &mappings); err != nil {
+			return nil, err
+		}
+		linux.set(name, unplaced(mappings))
+	}
 	unlevel(process, "selinuxLabel")
 	unlevel(linux, "mountLabel")
 	top.set("process", process)

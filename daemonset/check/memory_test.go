@@ -147,6 +147,14 @@ func TestKey(t *testing.T) {
 		}
 		return strings.Replace(spec, old, new, 1)
 	}
+	mapped := func(host, size string) string {
+		m := `[{"containerID": 0, "hostID": ` + host + `, "size": ` + size + `}]`
+		s := replace(`"linux": {`, `"linux": {"uidMappings": `+m+`, "gidMappings": `+m+`,`)
+		return strings.Replace(s, `"source": "proc"`, `"source": "proc", "uidMappings": `+m+`, "gidMappings": `+m, 1)
+	}
+	if a, b, c := of(t, base, mapped("65536", "65536")), of(t, base, mapped("131072", "65536")), of(t, base, mapped("65536", "1")); a != b || a == c || a == want {
+		t.Error("replicas with user namespaces differ by what is in these, and not by where that is on the node")
+	}
 	for name, tt := range map[string]struct {
 		change func(*Trial)
 		spec   string

@@ -10,11 +10,16 @@
 // container and its sandbox. A container's labels are never read, because
 // containerd mixes the labels of its image into them.
 //
+// [Starts] tells of containers before they run, as a plugin of containerd's NRI or else by
+// events. It takes from those which container it is, and its process, and no more: what
+// it is comes from the metadata as ever.
+//
 // What it does not do: it chooses no profile (package agent), judges no
 // runtime (package nsenter) and changes nothing in containerd.
 //
 // Goroutines: [Client.Watch] runs in its caller's goroutine and owns one more,
 // the receiver of containerd's event stream, which has ended when Watch
-// returns. The connection's goroutines belong to the [Client] and end with
+// returns. [Starts.Watch] owns the plugin's connection, the receiver of events and the calls under
+// way, which have ended when it returns. The connection's goroutines belong to the [Client] and end with
 // [Client.Close].
 package pods

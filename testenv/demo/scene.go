@@ -60,7 +60,7 @@ func (s *scene) path(name string) string { return filepath.Join(s.dir, name) }
 // podreload is the command line that the demo's podreload is called with.
 func (s *scene) podreload(args ...string) []string {
 	return append([]string{
-		"bin/podreload", "--runtime-endpoint", "unix://" + s.node.Socket(), "--endpoints", s.etcd.Endpoint(),
+		"bin/podreload", "--runtime-endpoint", "unix://" + s.node.Socket(), "--nri-socket", s.node.NRISocket(), "--endpoints", s.etcd.Endpoint(),
 		"--confdir", s.path("etc"), "--state", s.path("run"), "--root", s.path("kept"),
 	}, args...)
 }

@@ -96,7 +96,7 @@ func conf() map[string]string {
 
 // startDaemon starts the agent, the real program.
 func (r *rig) startDaemon() error {
-	cmd := exec.CommandContext(r.t.Context(), r.binary, "--runtime-endpoint", "unix://"+r.node.Socket(),
+	cmd := exec.CommandContext(r.t.Context(), r.binary, "--runtime-endpoint", "unix://"+r.node.Socket(), "--nri-socket", r.node.NRISocket(),
 		"--endpoints", r.etcd.endpoint, "--confdir", r.path("etc"), "--state", r.path("run"), "--root", r.path("kept"), "daemon")
 	cmd.Stderr = r.log
 	var err error

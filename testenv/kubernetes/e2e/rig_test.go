@@ -110,6 +110,7 @@ patches:
               - {name: containerd, hostPath: {path: CONTAINERD}}
               - {name: state, hostPath: {path: STATE}}
               - {name: root, hostPath: {path: ROOT}}
+              - {name: nri, hostPath: {path: CONTAINERD}}
 `
 
 const settings = `endpoints = ["ETCD"]
