@@ -35,7 +35,7 @@ type keeper struct {
 	mu      sync.Mutex
 	pending map[string]good
 	used    map[string]int // how many feeds are of what is kept under a key
-	wake    chan struct{} // capacity 1
+	wake    chan struct{}  // capacity 1
 }
 
 type good struct {
