@@ -156,10 +156,7 @@ func (r *rig) absence() func() time.Duration {
 		var sum time.Duration
 		var since time.Time // of the last look at which there was none
 		for ctx.Err() == nil {
-			here := false
-			for _, line := range r.processes() {
-				here = here || strings.HasSuffix(line, "\x00daemon\x00")
-			}
+			here := r.daemon() != ""
 			now := time.Now()
 			if !since.IsZero() {
 				sum += now.Sub(since)

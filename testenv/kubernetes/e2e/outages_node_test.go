@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/podreload/podreload/daemonset"
@@ -57,30 +56,20 @@ func (r *rig) testOutOfMemory() {
 // memoryCgroup is the folder of the cgroup that bounds the agent's memory.
 func (r *rig) memoryCgroup() string {
 	r.t.Helper()
-	for pid, line := range r.processes() {
-		if !strings.HasSuffix(line, "\x00daemon\x00") {
-			continue
-		}
-		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cgroup"))
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		for l := range strings.Lines(string(text)) {
-			fields := strings.SplitN(strings.TrimSpace(l), ":", 3)
-			if len(fields) < 3 || fields[1] != "memory" && fields[1] != "" {
-				continue
-			}
-			for _, root := range []string{"/sys/fs/cgroup/memory", "/sys/fs/cgroup"} {
-				dir := filepath.Join(root, fields[2])
-				for _, limit := range []string{"memory.limit_in_bytes", "memory.max"} {
-					if _, err := os.Stat(filepath.Join(dir, limit)); err == nil && strings.HasPrefix(fields[2], r.Node().Cgroup()) {
-						return dir
-					}
-				}
+	text, err := os.ReadFile(filepath.Join(r.daemon(), "cgroup"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for l := range strings.Lines(string(text)) {
+		fields := strings.SplitN(strings.TrimSpace(l), ":", 3) // v1 has a line for each controller, v2 one for all
+		for _, limit := range []string{"/sys/fs/cgroup/memory%s/memory.limit_in_bytes", "/sys/fs/cgroup%s/memory.max"} {
+			file := fmt.Sprintf(limit, fields[2])
+			if _, err := os.Stat(file); err == nil && strings.HasPrefix(fields[2], r.Node().Cgroup()) {
+				return filepath.Dir(file)
 			}
 		}
 	}
-	r.t.Fatal("no cgroup bounds the agent's memory")
+	r.t.Fatalf("no cgroup bounds the agent's memory:\n%s", text)
 	return ""
 }
 
