@@ -101,9 +101,10 @@ bench: build parts $(PARTS)/receiver ## measure the crossing against other ways;
 vet: ## go vet
 	go vet ./...
 
-lint: vet ## vet, gofmt and staticcheck
+lint: vet ## vet, gofmt, staticcheck, and the alerts as Prometheus reads them
 	@files=$$(gofmt -l $(CODE)); test -z "$$files" || { echo "gofmt -w these:"; echo "$$files"; exit 1; }
 	go run $(STATICCHECK) ./...
+	cd testenv/rules && go run . ../../daemonset/manifests/monitoring/prometheusrule.yaml
 
 ci: lint test demo ## what .ci/run calls
 

@@ -10,8 +10,6 @@ const (
 	Change  Kind = "Change"  // files were written inside, or a server was told to reload
 	Turn    Kind = "Turn"    // a target stands otherwise than before, and nothing was changed inside
 	Start   Kind = "Start"   // a container is about to start: its files are there before, or why they are not
-	Pause   Kind = "Pause"   // a person said stop
-	Resume  Kind = "Resume"  // and go on
 	Config  Kind = "Config"  // conf.d has changed, or cannot be read
 	Etcd    Kind = "Etcd"    // etcd went away, or is back
 	Runtime Kind = "Runtime" // containerd went away, or is back

@@ -53,7 +53,7 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 		Commands: []*cli.Command{
 			daemonCommand, psCommand, podsCommand, profilesCommand, inspectCommand, renderCommand, diffCommand,
 			checkCommand, checkConfigCommand, applyCommand, signalCommand, pauseCommand, resumeCommand, historyCommand, rollbackCommand,
-			infoCommand, versionCommand,
+			statusCommand, eventsCommand, infoCommand, versionCommand,
 		},
 		Suggest:                true,
 		EnableShellCompletion:  true,

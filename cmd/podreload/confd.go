@@ -56,7 +56,7 @@ var confdSettings = []confdSetting{
 	{key: "reload_cmd_timeout", instead: "set it in the resource"},
 	{key: "backend_timeout", instead: "see --timeout"},
 	{key: "dial_timeout", instead: "see --timeout"},
-	{key: "metrics_addr", instead: "this version has no metrics; podreload ps -o json tells how targets stand"},
+	{key: "metrics_addr", instead: "podreload daemon --listen serves metrics, with names of its own, and /healthz and /readyz"},
 	{key: "systemd_notify", harmful: isNot(no), instead: "podreload does not notify systemd; use Type=exec, and no WatchdogSec"},
 	{key: "secret_keyring", instead: "encrypted values are not read; confd dropped them after v0.16"},
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/podreload/podreload/daemonset/agent"
 	"github.com/podreload/podreload/daemonset/pods"
+	"github.com/podreload/podreload/daemonset/status"
 	"github.com/podreload/podreload/daemonset/template"
 )
 
@@ -21,6 +23,8 @@ var daemonCommand = &cli.Command{
 	Flags: []cli.Flag{
 		&cli.DurationFlag{Name: "resync", Value: time.Minute,
 			Usage: "`TIME` after which files inside are compared though nothing changed, to repair drift"},
+		&cli.StringFlag{Name: "listen", Usage: "`ADDRESS` that serves /metrics, /healthz and /readyz, such as :10463; default: none"},
+		&cli.BoolFlag{Name: "pprof", Usage: "serve Go's profiler at the socket below --state"},
 	},
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if err := noArgs(c); err != nil {
@@ -67,12 +71,43 @@ var daemonCommand = &cli.Command{
 			Containers: client, Source: etcd, Config: config, Profiles: template.Dir(c.String("confdir")), Applier: applier,
 			Starts: pods.Starts{Client: client, Socket: c.String("nri-socket")}, Resync: c.Duration("resync"), Log: logrus.StandardLogger(),
 		}
+		unserve, err := serveStatus(ctx, c, node)
+		if err != nil {
+			return err
+		}
+		defer unserve()
 		if err := node.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			return err
 		}
 		logrus.Info("podreload ends; reloads that are owed stay noted")
 		return nil
 	},
+}
+
+// serveStatus lets others see what the agent does, until end is called: that is after the
+// agent, so that they see its end, too.
+func serveStatus(ctx context.Context, c *cli.Command, node *agent.Agent) (end func(), err error) {
+	board := &status.Board{}
+	metrics := status.NewMetrics(version, node, agent.Phases)
+	server, err := status.Listen(status.Config{
+		Build: status.Build{Version: version, RuntimeEndpoint: c.String("runtime-endpoint"), Endpoints: endpoints(c)},
+		Dir:   c.Root().String("state"), Listen: c.String("listen"), Pprof: c.Bool("pprof"),
+		Node: node, Board: board, Metrics: metrics, Log: logrus.StandardLogger(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	node.Observer, node.Applier.Tell, node.Applier.Phase = board, board.Event, metrics.Phase
+	if at := server.Address(); at != nil {
+		logrus.WithField("listen", at.String()).Info("metrics and probes are served")
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var serving sync.WaitGroup
+	serving.Go(func() { server.Run(ctx) })
+	return func() {
+		cancel()
+		serving.Wait()
+	}, nil
 }
 
 // claimTimeout is how long the state directory's last daemon, or what it left, has to

@@ -77,7 +77,7 @@ func worst(jobs []agent.Job, errs []error) error {
 		if err != nil {
 			failures++
 			code = max(code, codeOf(err))
-			logrus.WithField("target", jobs[i].Target.Container).Error(err)
+			logrus.WithFields(agent.Fields(jobs[i].Target)).Error(err)
 		}
 	}
 	if failures == 0 {

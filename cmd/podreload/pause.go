@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/daemonset/status"
 )
 
 func pauseFlags() []cli.Flag {
@@ -91,7 +93,17 @@ func eachPause(ctx context.Context, c *cli.Command, do func(*state.Store, state.
 			return err
 		}
 	}
+	wake(ctx, c)
 	return nil
+}
+
+// wake has the daemon look at once; without one what was noted counts for the next.
+func wake(ctx context.Context, c *cli.Command) {
+	ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
+	defer cancel()
+	if err := openStatus(c).Wake(ctx); err != nil && !errors.Is(err, status.ErrNoDaemon) {
+		logrus.WithError(err).Warn("the daemon was not told, and takes notice of it at its next look")
+	}
 }
 
 func pausesOf(ctx context.Context, c *cli.Command) (pauses []state.Pause, err error) {

@@ -38,6 +38,7 @@ var rollbackCommand = &cli.Command{
 		}
 		defer closeApplier()
 		result, err := rollBack(ctx, c, applier, jobs[0])
+		wake(ctx, c)
 		if result.Container == "" {
 			return err
 		}

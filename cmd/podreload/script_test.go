@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -44,10 +45,23 @@ func TestNodeScripts(t *testing.T) {
 			}
 			env.Setenv("CONTAINER_RUNTIME_ENDPOINT", "unix://"+node.Socket())
 			env.Setenv("ETCDCTL_ENDPOINTS", s.etcd.Endpoint())
+			if err := freeAddress(env); err != nil {
+				return err
+			}
 			return setup(env, s, bin)
 		},
 		Cmds: commands(),
 	})
+}
+
+// freeAddress sets $LISTEN to an address for a daemon to serve at.
+func freeAddress(env *testscript.Env) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	env.Setenv("LISTEN", l.Addr().String())
+	return l.Close()
 }
 
 // binaries builds the commands and returns the folder that they lie in.

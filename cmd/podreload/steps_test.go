@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +47,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	add("put", 2, put)              // put KEY VALUE: sets $REVISION
 	add("etcd", 1, etcdDo)          // etcd stop|start|auth
 	add("containerd", 1, runtimeDo) // containerd stop|start
+	add("scrape", 2, scrape)        // scrape PATH RE...: until what is served at $LISTEN matches
 	add("restart", 1, restart)      // restart POD: another container nginx in the place of the old one
 	add("lock", 1, lock)            // lock ID: hold the container's lock until the script ends
 	return all
@@ -142,6 +146,29 @@ func get(ctx context.Context, _ *testscript.TestScript, s *scene, args []string)
 		body, err := pod.Get(ctx, 80, args[1])
 		if err == nil && strings.TrimSpace(body) != args[2] {
 			err = fmt.Errorf("nginx serves %q, want %q", body, args[2])
+		}
+		return err
+	})
+}
+
+func scrape(ctx context.Context, ts *testscript.TestScript, _ *scene, args []string) error {
+	re, err := regexp.Compile("(?m)" + args[1])
+	if err != nil {
+		return err
+	}
+	return testenv.Poll(ctx, func() error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ts.Getenv("LISTEN")+args[0], nil)
+		if err != nil {
+			return err
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err == nil && !re.Match(body) {
+			err = fmt.Errorf("no match of %s in\n%s", re, body)
 		}
 		return err
 	})

@@ -41,10 +41,10 @@ type Agent struct {
 	Applier    *Applier
 	Resync     time.Duration // how often files inside are compared though nothing changed
 	Log        logrus.FieldLogger
+	Observer   Observer // nil: nobody watches
 
-	// Started is told what became of each container that was about to start, from several
-	// goroutines, while it waits; nil: nobody is.
-	Started func(daemonset.Event)
+	sight sight
+	calls calls
 
 	group   sync.WaitGroup
 	feeds   map[feedKey]*runningFeed
@@ -60,6 +60,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.feeds, a.workers = map[feedKey]*runningFeed{}, map[string]*worker{}
 	a.keeper = newKeeper(a.Applier.Store, a.Log)
 	a.publish(nil)
+	a.begin()
+	defer a.tell(daemonset.Event{Kind: daemonset.Daemon, Reason: "podreload ends"})
 	sets, configs := make(chan pods.Update, 1), make(chan template.Update, 1)
 	watch, ctx := errgroup.WithContext(ctx)
 	watch.Go(func() error {
@@ -67,15 +69,19 @@ func (a *Agent) Run(ctx context.Context) error {
 			if u.Err != nil {
 				a.Log.WithError(u.Err).Warn("the containers of this node may not be all known; the known ones are kept up to date")
 			}
-			if !errors.Is(u.Err, pods.ErrAway) { // else it is what was known before
-				replace(sets, u)
+			if errors.Is(u.Err, pods.ErrAway) {
+				a.runtime(u.Err.Error())
+				return // it is what was known before
 			}
+			a.runtime("")
+			replace(sets, u)
 		})
 	})
 	watch.Go(func() error {
 		return a.Profiles.Watch(ctx, a.Config, func(u template.Update) {
 			if u.Err != nil {
 				a.Log.WithError(u.Err).Warn("conf.d is not followed; what was read of it before holds")
+				a.tell(daemonset.Event{Kind: daemonset.Config, State: daemonset.Invalid, Reason: "conf.d is not followed: " + u.Err.Error()})
 			}
 			if u.Config != nil {
 				replace(configs, u)
@@ -138,6 +144,13 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs 
 			failures, left = 0, false
 		case <-again.C:
 		case <-idle.C:
+		case <-a.reach().ping:
+			continue
+		case <-a.reach().wake:
+			for _, w := range a.workers {
+				w.wake()
+			}
+			continue
 		}
 		a.closeIdle(a.Config)
 		if !listed {
@@ -152,6 +165,7 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs 
 		if !left && node.Err == nil {
 			left = a.leave(ctx, targets, node.Containers)
 		}
+		a.show(listed, targets)
 		a.sayUndecided(targets, said)
 		// What could not be read may run: its record is not for the broom.
 		if !swept && node.Err == nil {
@@ -189,8 +203,17 @@ func (a *Agent) reconfigure(config *template.Config) {
 	}
 	if len(changed)+len(removed) > 0 {
 		a.Log.WithFields(logrus.Fields{"changed": strings.Join(changed, ","), "removed": strings.Join(removed, ",")}).Info("conf.d has changed")
+		a.tell(daemonset.Event{Kind: daemonset.Config, Reason: "conf.d has changed; profiles changed: " + list(changed) + ", removed: " + list(removed)})
 	}
 	a.Config = config
+}
+
+// list is names for people.
+func list(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, " ")
 }
 
 // sweep drops the records of containers that have gone, also those that went
@@ -226,9 +249,8 @@ func (a *Agent) sayUndecided(targets []daemonset.Target, said map[string]string)
 		key := t.Container.Pod.SandboxID + t.Profile
 		now[key] = t.Reason
 		if said[key] != t.Reason {
-			a.Log.WithFields(logrus.Fields{
-				"pod": t.Container.Pod.Namespace + "/" + t.Container.Pod.Name, "profile": t.Profile, "state": t.State,
-			}).Warn(t.Reason)
+			a.Log.WithFields(Fields(t)).WithField("state", t.State).Warn(t.Reason)
+			a.tell(daemonset.Event{Kind: daemonset.Turn, State: t.State, Reason: t.Reason}.About(newStatus(t)))
 		}
 	}
 	clear(said)

@@ -30,6 +30,10 @@ type Applier struct {
 	Log  logrus.FieldLogger    // gets a line for each change
 	Tell func(daemonset.Event) // and this the change itself; nil: nobody
 
+	// Phase is told how long each of Phases took, however it ended. It is called by many
+	// goroutines. Nil: nobody wants to know.
+	Phase func(name string, took time.Duration)
+
 	once  sync.Once
 	turns chan struct{} // one taken for each crossing under way
 }

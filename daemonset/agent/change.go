@@ -140,6 +140,7 @@ func (a *Applier) commit(ctx context.Context, c *crossing, req shim.Request) (sh
 		return shim.Result{}, nil, err
 	}
 	defer done()
+	defer a.phase("commit")()
 	proof, err := c.before()
 	if err != nil {
 		return shim.Result{}, nil, err
@@ -188,6 +189,7 @@ func finish(want goal, rec *state.Record, result shim.Result) {
 func (a *Applier) prove(ctx context.Context, proof *verify.Proof) error {
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
+	defer a.phase("prove")()
 	err := proof.Wait(ctx)
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err // cancelled: nothing is known, and the next pass looks again

@@ -11,7 +11,8 @@
 // way back (back.go). What puts it off is in hold.go and empty.go, what templates ask
 // inside in inside.go, and how a profile goes in leave.go. What a container gets that does not run
 // yet is in startapply.go, by whose choice in startchoice.go. The record says at each moment
-// how the next process finishes or undoes it.
+// how the next process finishes or undoes it. What of all this can be seen from outside is in
+// observe.go and stand.go.
 //
 // The loop is level-triggered. An event (a key, a container, a timer) only
 // wakes the worker of a target; what is done follows from what is true then:

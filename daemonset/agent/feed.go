@@ -3,8 +3,10 @@ package agent
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/template"
 )
@@ -17,42 +19,50 @@ type feed struct {
 
 	mu      sync.Mutex
 	workers map[*worker]bool
-	shown   shown
-	best    int // the number of shown.best
+	offer   offer
+	best    int       // the number of offer.best
+	known   time.Time // since when offer.snapshot is
+
+	told  atomic.Bool // it has values, or it is known why not
+	onErr func(error) // called after each change of what keeps it from etcd, with what does so now
 
 	bound  *template.Bound // of any of the workers: its keys are those of all
 	keeper *keeper
 }
 
-func newFeed(key feedKey, sub *source.Subscription, bound *template.Bound, k *keeper) *feed {
-	f := &feed{key: key, sub: sub, workers: map[*worker]bool{}, bound: bound, keeper: k}
-	f.shown.snapshot, f.shown.away = sub.Current()
+func newFeed(key feedKey, sub *source.Subscription, bound *template.Bound, k *keeper, onErr func(error)) *feed {
+	f := &feed{key: key, sub: sub, workers: map[*worker]bool{}, known: time.Now(), onErr: onErr, bound: bound, keeper: k}
+	f.offer.snapshot, f.offer.away = sub.Current()
+	f.offer.rendering = &rendering{snapshot: f.offer.snapshot}
+	f.told.Store(f.offer.snapshot != nil)
 	k.use(bound, 1)
 	return f
 }
 
-// shown is what the workers of a feed apply.
-type shown struct {
+// offer is what the workers of a feed apply.
+type offer struct {
 	snapshot *source.Snapshot // the newest that has settled
 	number   int              // of the snapshot, in their order
 	away     error            // why it may be old
 	best     *source.Snapshot // the newest that led to a live configuration; nil before the first
+
+	rendering *rendering // of the snapshot
 }
 
 // current is what the workers apply, whatever wakes them: a resync in the middle
 // of a quiet period must not apply what has not settled.
-func (f *feed) current() shown {
+func (f *feed) current() offer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.shown
+	return f.offer
 }
 
 // good notes that what was shown has led to a live configuration.
-func (f *feed) good(s shown) {
+func (f *feed) good(s offer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.shown.best == nil || s.number > f.best { // else a slow worker comes with it late
-		f.shown.best, f.best = s.snapshot, s.number
+	if f.offer.best == nil || s.number > f.best { // else a slow worker comes with it late
+		f.offer.best, f.best = s.snapshot, s.number
 		f.keeper.keep(f.bound, s.snapshot)
 	}
 }
@@ -61,6 +71,9 @@ func (f *feed) add(w *worker) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.workers[w] = true
+	if f.offer.snapshot != nil {
+		w.stand.heard(f.offer.snapshot.Revision(), f.known)
+	}
 }
 
 // remove takes the worker out and says whether it was the last.
@@ -90,15 +103,40 @@ func (f *feed) run(ctx context.Context) {
 
 // show gives the workers what is newest.
 func (f *feed) show() {
+	if away, changed := f.take(); changed {
+		f.onErr(away)
+	}
+}
+
+func (f *feed) take() (away error, changed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	before := f.shown.snapshot
-	if f.shown.snapshot, f.shown.away = f.sub.Current(); f.shown.snapshot != before {
-		f.shown.number++
+	before, was := f.offer.snapshot, f.offer.away
+	f.offer.snapshot, f.offer.away = f.sub.Current()
+	f.told.Store(true)
+	if f.offer.snapshot != before {
+		f.offer.number++
+		f.offer.rendering = &rendering{snapshot: f.offer.snapshot}
+		f.known = time.Now()
 	}
 	for w := range f.workers {
+		if f.offer.snapshot != before {
+			w.stand.heard(f.offer.snapshot.Revision(), f.known)
+		}
 		w.wake()
 	}
+	return f.offer.away, reason(was) != reason(f.offer.away)
+}
+
+// view is how the feed stands, for those who watch.
+func (f *feed) view() daemonset.FeedView {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	v := daemonset.FeedView{Profile: f.key.profile.Name, Settled: f.told.Load(), Reason: reason(f.offer.away)}
+	if f.offer.snapshot != nil {
+		v.Revision, v.Known = f.offer.snapshot.Revision(), f.known
+	}
+	return v
 }
 
 // settle waits until nothing has changed for quiet, but no longer than longest

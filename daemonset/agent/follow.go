@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -16,6 +18,11 @@ import (
 type feedKey struct {
 	profile *template.Profile
 	bound   string
+}
+
+// compareKeys orders feeds for those who look at them.
+func compareKeys(a, b feedKey) int {
+	return cmp.Or(strings.Compare(a.profile.Name, b.profile.Name), strings.Compare(a.bound, b.bound))
 }
 
 type runningFeed struct {
@@ -123,7 +130,7 @@ func (a *Agent) start(ctx context.Context, t daemonset.Target) {
 	f := a.feeds[key]
 	if f == nil {
 		feedCtx, cancel := context.WithCancel(ctx)
-		f = &runningFeed{feed: newFeed(key, a.Source.Subscribe(job.Bound.Keys()), job.Bound, a.keeper), cancel: cancel}
+		f = &runningFeed{feed: newFeed(key, a.Source.Subscribe(job.Bound.Keys()), job.Bound, a.keeper, a.etcd), cancel: cancel}
 		a.feeds[key] = f
 		a.group.Go(func() { f.run(feedCtx) })
 	}
@@ -131,13 +138,19 @@ func (a *Agent) start(ctx context.Context, t daemonset.Target) {
 	a.run(ctx, &worker{job: job, feed: f.feed})
 }
 
+// Fields name a target in the log, the same wherever it is spoken of.
+func Fields(t daemonset.Target) logrus.Fields {
+	c := t.Container
+	return logrus.Fields{"target": daemonset.ShortID(c.ID), "container": c.Name, "pod": c.Pod.Namespace + "/" + c.Pod.Name, "profile": t.Profile}
+}
+
 func (a *Agent) run(ctx context.Context, w *worker) {
 	c := w.job.Target.Container
 	ctx, w.cancel = context.WithCancel(ctx)
-	w.applier, w.resync, w.poke = a.Applier, a.Resync, make(chan struct{}, 1)
-	w.log = a.Log.WithFields(logrus.Fields{
-		"target": daemonset.ShortID(c.ID), "container": c.Name, "pod": c.Pod.Namespace + "/" + c.Pod.Name, "profile": w.job.Target.Profile,
-	})
+	w.applier, w.resync, w.poke, w.tell = a.Applier, a.Resync, make(chan struct{}, 1), a.tell
+	w.stand.Status = newStatus(w.job.Target)
+	w.stand.State, w.stand.Reason = daemonset.Waiting, "its first apply is under way"
+	w.log = a.Log.WithFields(Fields(w.job.Target))
 	a.workers[c.ID] = w
 	if w.feed != nil {
 		w.feed.add(w)

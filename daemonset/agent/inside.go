@@ -105,6 +105,7 @@ func (t inTurn) Cross(ctx context.Context, into, signal *nsenter.Process, reques
 
 // render makes the files of the job.
 func (a *Applier) render(ctx context.Context, job Job) ([]daemonset.File, error) {
+	defer a.phase("render")()
 	in := &inside{ctx: ctx, applier: a, target: job.Target.Container}
 	defer in.Close()
 	return job.render(in)

@@ -27,6 +27,8 @@ type Job struct {
 	// that are to go with their resource.
 	Retire bool
 
+	rendering *rendering // that jobs with the same Snapshot share; nil: none do
+
 	did *deed // what an apply adds to; nil before
 }
 
@@ -56,11 +58,18 @@ func (j Job) profile() *template.Profile { return j.Bound.Profile }
 // render makes the files of the job. What templates ask of the running container goes
 // to in, if there is one.
 func (j Job) render(in template.Inside) ([]daemonset.File, error) {
-	f := template.FactsOf(j.Target.Container)
-	f.Inside = in
-	rendered, err := j.Bound.Render(j.Snapshot, f)
+	render := func() (*template.Rendered, error) {
+		f := template.FactsOf(j.Target.Container)
+		f.Inside = in
+		return j.Bound.Render(j.Snapshot, f)
+	}
+	shared := j.rendering
+	if shared == nil || shared.snapshot != j.Snapshot {
+		shared = &rendering{}
+	}
+	files, err := shared.of(render)
 	if err != nil {
 		return nil, failed(crossingState(err), err) // a template may have asked a container that is gone
 	}
-	return rendered.Files, nil
+	return files, nil
 }

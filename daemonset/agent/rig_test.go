@@ -32,19 +32,30 @@ const patience = time.Minute
 // rig is an agent with all that it works on: a node, an etcd, a confdir and a
 // state directory of its own.
 type rig struct {
-	t       *testing.T
-	node    *testenv.Node
-	etcd    *testenv.Etcd
-	name    string // of the profile; labels and keys of a test are its own
-	dir     string
-	resync  time.Duration
-	applier *agent.Applier
-	said    *said
-	stop    func() // ends the agent; it can be started again
+	t        *testing.T
+	node     *testenv.Node
+	etcd     *testenv.Etcd
+	name     string // of the profile; labels and keys of a test are its own
+	dir      string
+	resync   time.Duration
+	applier  *agent.Applier
+	said     *said
+	agent    *agent.Agent   // the one that was started last
+	observer agent.Observer // of agents to come
+	stop     func()         // ends the agent; it can be started again
 
 	early  bool // containers get their files before they start
 	nri    string
-	starts chan daemonset.Event
+	starts starts
+}
+
+// starts are what is told of containers before they start.
+type starts chan daemonset.Event
+
+func (s starts) Event(e daemonset.Event) {
+	if e.Kind == daemonset.Start {
+		s <- e
+	}
 }
 
 var rigs atomic.Int32
@@ -142,12 +153,13 @@ func (r *rig) start() {
 		r.t.Fatal(err)
 	}
 	a := &agent.Agent{
-		Containers: containers, Source: etcd, Config: r.config(), Profiles: template.Dir(r.path("etc")), Applier: r.applier, Resync: r.resync, Log: r.log(),
+		Containers: containers, Source: etcd, Config: r.config(), Profiles: template.Dir(r.path("etc")), Applier: r.applier, Resync: r.resync, Log: r.log(), Observer: r.observer,
 	}
 	if r.early {
 		a.Starts = pods.Starts{Client: containers, Socket: r.nri, Within: 1900 * time.Millisecond}
-		a.Started = func(e daemonset.Event) { r.starts <- e }
+		a.Observer = r.starts
 	}
+	r.agent = a
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()

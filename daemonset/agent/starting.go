@@ -100,7 +100,7 @@ func (a *Agent) startWith(ctx context.Context, r *ready, t daemonset.Target) (da
 	}
 	if f := r.feeds[feedKey{profile, job.Bound.ID()}]; f != nil {
 		s := f.current()
-		job.Snapshot, job.Away, job.Good = s.snapshot, s.away, s.best
+		job.Snapshot, job.Away, job.Good, job.rendering = s.snapshot, s.away, s.best, s.rendering
 	}
 	return a.Applier.Start(ctx, job)
 }
@@ -110,7 +110,7 @@ func (a *Agent) tellStart(c daemonset.Container, s daemonset.Status, took time.D
 	if errors.Is(err, errSeen) {
 		return
 	}
-	e := daemonset.Event{Time: time.Now(), Kind: daemonset.Start, By: "daemon", State: s.State, Reason: s.Reason}.About(s)
+	e := daemonset.Event{Kind: daemonset.Start, State: s.State, Reason: s.Reason}.About(s)
 	if err == nil {
 		e.Revision, e.Digest = s.Revision, s.Digest
 		for _, f := range s.Files {
@@ -130,9 +130,7 @@ func (a *Agent) tellStart(c daemonset.Container, s daemonset.Status, took time.D
 	} else {
 		log.WithField("state", e.State).Warn(e.Reason)
 	}
-	if a.Started != nil {
-		a.Started(e)
-	}
+	a.tell(e)
 }
 
 // sayStarts logs whether containers get their files before they start.

@@ -30,6 +30,7 @@ func (a *Applier) try(ctx context.Context, job Job, c *crossing, want goal, rec 
 	if job.profile().Check == template.CheckOff {
 		return nil
 	}
+	defer a.phase("check")()
 	trial, err := a.trial(job, c, want.all())
 	if err == nil && len(trial.Commands) > 0 && !a.startedWith(trial, want, rec) {
 		_, err = a.Checker.Check(ctx, trial)

@@ -18,6 +18,8 @@ type worker struct {
 	applier *Applier
 	resync  time.Duration
 	log     logrus.FieldLogger
+	tell    func(daemonset.Event)
+	stand   stand
 
 	poke   chan struct{} // capacity 1
 	cancel context.CancelFunc
@@ -36,13 +38,22 @@ func (w *worker) run(ctx context.Context) {
 	var resync time.Time // at once: with another profile equal files may mean something else
 	timer := time.NewTimer(w.resync)
 	defer timer.Stop()
-	var status, said daemonset.Status
+	count := time.NewTimer(w.resync)
+	count.Stop()
+	defer count.Stop()
+	w.stand.begin(w.applier.record(w.job.Target).Status)
+	status, said := w.stand.view().Status, daemonset.Status{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.poke:
 		case <-timer.C:
+		case <-count.C:
+			if w.stand.census(w.job) {
+				count.Reset(countEvery)
+			}
+			continue
 		}
 		// By the clock, not by what woke us: keys that change all the time
 		// must not keep drift from being found.
@@ -51,9 +62,13 @@ func (w *worker) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		w.stand.note(status)
 		if worthALine(said, status) {
 			w.report(status)
 			said = status
+		}
+		if w.stand.census(w.job) {
+			count.Reset(countEvery)
 		}
 		if w.job.Retire && status.RetryAt.IsZero() {
 			return // for the rest of the container's life
@@ -73,10 +88,10 @@ func (w *worker) run(ctx context.Context) {
 func (w *worker) pass(ctx context.Context, before daemonset.Status, look bool) daemonset.Status {
 	job := w.job
 	job.Look = look
-	var s shown
+	var s offer
 	if w.feed != nil {
 		s = w.feed.current()
-		job.Snapshot, job.Away, job.Good = s.snapshot, s.away, s.best
+		job.Snapshot, job.Away, job.Good, job.rendering = s.snapshot, s.away, s.best, s.rendering
 	}
 	outcome, err := w.applier.Apply(ctx, job)
 	if err != nil && outcome.Status.ContainerID == "" {
@@ -89,6 +104,9 @@ func (w *worker) pass(ctx context.Context, before daemonset.Status, look bool) d
 	}
 	return outcome.Status
 }
+
+// countEvery is how often old workers are counted while there are any.
+const countEvery = 15 * time.Second
 
 // shortWait is how many looks in a row a target may wait without a line in the
 // log, 0.2 s in all: each start of a server and of the agent has such a moment.
@@ -104,6 +122,7 @@ func worthALine(said, now daemonset.Status) bool {
 }
 
 func (w *worker) report(now daemonset.Status) {
+	w.tell(daemonset.Event{Kind: daemonset.Turn, State: now.State, Reason: now.Reason, Revision: now.Revision, Digest: now.Digest}.About(now))
 	log := w.log.WithFields(logrus.Fields{"state": now.State, "revision": now.Revision})
 	switch now.State {
 	case daemonset.Live, daemonset.Applied:

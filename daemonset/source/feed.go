@@ -20,10 +20,11 @@ type feed struct {
 	keys   []string
 	cancel context.CancelFunc
 
-	mu       sync.Mutex // guards snapshot, err and subs
+	mu       sync.Mutex // guards snapshot, err, subs and said
 	snapshot *Snapshot
 	err      error
 	subs     map[*Subscription]struct{}
+	said     bool // anything was published: err says more than that it begins
 
 	// The rest belongs to run's goroutine.
 	state    *state // nil: nothing that could be built upon
@@ -47,7 +48,7 @@ func (f *feed) add(s *Subscription) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.subs[s] = struct{}{}
-	if f.snapshot != nil {
+	if f.said {
 		s.changed <- struct{}{}
 	}
 }
@@ -64,6 +65,7 @@ func (f *feed) remove(s *Subscription) int {
 func (f *feed) publish(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.said = true
 	if !f.unshown && fmt.Sprint(err) == fmt.Sprint(f.err) {
 		return
 	}

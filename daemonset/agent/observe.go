@@ -1,0 +1,182 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/source"
+	"github.com/podreload/podreload/daemonset/template"
+)
+
+// Observer is told what happens. It is called from many goroutines and must not block.
+type Observer interface {
+	Event(daemonset.Event)
+}
+
+// tell is for events of the agent's own, whether or not somebody listens.
+func (a *Agent) tell(e daemonset.Event) {
+	if a.Observer == nil {
+		return
+	}
+	e.Time, e.By = time.Now(), "daemon"
+	a.Observer.Event(e)
+}
+
+// Phases are the parts of an apply whose time is taken.
+var Phases = []string{"render", "check", "commit", "prove"}
+
+// phase begins one; what it returns ends it.
+func (a *Applier) phase(name string) func() {
+	if a.Phase == nil {
+		return func() {}
+	}
+	began := time.Now()
+	return func() { a.Phase(name, time.Since(began)) }
+}
+
+// begin is when the agent begins to be seen.
+func (a *Agent) begin() {
+	a.sight.mu.Lock()
+	a.sight.since, a.sight.config = time.Now(), a.Config
+	a.sight.mu.Unlock()
+	a.tell(daemonset.Event{Kind: daemonset.Daemon, Reason: "podreload runs"})
+}
+
+// sight is what [Agent.View] answers from. The loop replaces it as a whole; nobody holds the
+// lock for longer than that takes.
+type sight struct {
+	mu      sync.Mutex
+	since   time.Time
+	listed  bool
+	runtime string
+	config  *template.Config
+	targets []daemonset.Target
+	workers map[string]*worker
+	feeds   []*feed
+
+	etcd   string
+	errors int
+}
+
+// View is the node now. It is safe for concurrent use, and waits for nobody.
+func (a *Agent) View() daemonset.View {
+	s := &a.sight
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := daemonset.View{
+		Since: s.since, Listed: s.listed, RuntimeAway: s.runtime, EtcdAway: s.etcd, EtcdErrors: s.errors,
+		Profiles: []daemonset.ProfileView{}, Targets: []daemonset.TargetView{}, Feeds: []daemonset.FeedView{},
+	}
+	if s.config != nil {
+		for _, p := range s.config.Profiles {
+			v.Profiles = append(v.Profiles, daemonset.ProfileView{Name: p.Name, Reason: reason(p.Err)})
+		}
+	}
+	for _, t := range s.targets {
+		switch w := s.workers[t.Container.ID]; {
+		case t.State != "" || w == nil:
+			v.Targets = append(v.Targets, daemonset.TargetView{Status: newStatus(t)})
+		default:
+			v.Targets = append(v.Targets, w.stand.view())
+		}
+	}
+	for _, f := range s.feeds {
+		v.Feeds = append(v.Feeds, f.view())
+	}
+	return v
+}
+
+// show lets View see what the loop has decided.
+func (a *Agent) show(listed bool, targets []daemonset.Target) {
+	s := &a.sight
+	s.mu.Lock()
+	s.listed, s.targets, s.config, s.workers, s.feeds = listed, targets, a.Config, maps.Clone(a.workers), nil
+	for _, f := range a.feeds {
+		s.feeds = append(s.feeds, f.feed)
+	}
+	slices.SortFunc(s.feeds, func(a, b *feed) int { return compareKeys(a.key, b.key) })
+	s.mu.Unlock()
+	a.etcd(nil)
+}
+
+// etcd tells once when etcd goes away and when it is back, however many feeds read from it.
+// failed is what a feed has just met, if anything.
+func (a *Agent) etcd(failed error) {
+	s := &a.sight
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if failed != nil {
+		s.errors++
+	}
+	away := ""
+	for _, f := range s.feeds {
+		if err := f.current().away; f.told.Load() && errors.Is(err, source.ErrUnavailable) {
+			away = err.Error()
+		}
+	}
+	was := s.etcd
+	s.etcd = away
+	switch {
+	case was == "" && away != "":
+		a.tell(daemonset.Event{Kind: daemonset.Etcd, State: daemonset.Stale, Reason: away})
+	case was != "" && away == "":
+		a.tell(daemonset.Event{Kind: daemonset.Etcd, State: daemonset.Live, Reason: "etcd answers again"})
+	}
+}
+
+// runtime tells once when containerd goes away and when it is back.
+func (a *Agent) runtime(away string) {
+	s := &a.sight
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was := s.runtime
+	s.runtime = away
+	switch {
+	case was == "" && away != "":
+		a.tell(daemonset.Event{Kind: daemonset.Runtime, State: daemonset.Stale, Reason: away})
+	case was != "" && away == "":
+		a.tell(daemonset.Event{Kind: daemonset.Runtime, State: daemonset.Live, Reason: "containerd answers again"})
+	}
+}
+
+// calls is how others reach the loop.
+type calls struct {
+	once sync.Once
+	ping chan struct{}
+	wake chan struct{} // capacity 1
+}
+
+func (a *Agent) reach() *calls {
+	a.calls.once.Do(func() { a.calls.ping, a.calls.wake = make(chan struct{}), make(chan struct{}, 1) })
+	return &a.calls
+}
+
+// Ping returns when the loop has answered, or ctx's error. Before Run and after it nobody does.
+func (a *Agent) Ping(ctx context.Context) error {
+	select {
+	case a.reach().ping <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Wake makes all workers look at what is true now. It is safe for concurrent use and never blocks.
+func (a *Agent) Wake() {
+	select {
+	case a.reach().wake <- struct{}{}:
+	default:
+	}
+}
+
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
