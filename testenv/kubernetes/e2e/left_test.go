@@ -84,7 +84,7 @@ func (r *rig) testMounts() {
 		node := mountPoints("self")
 		seen, stale := 0, []string{}
 		for pid, line := range r.processes() {
-			if !strings.HasSuffix(line, "\x00daemon\x00") {
+			if !isDaemon(line) {
 				continue
 			}
 			for point := range mountPoints(strconv.Itoa(pid)) {
@@ -148,6 +148,9 @@ func (r *rig) processes() map[int]string {
 	return found
 }
 
+// isDaemon tells the agent from what else podreload does by its command line.
+func isDaemon(line string) bool { return strings.Contains(line, "\x00daemon\x00") }
+
 // absence measures how long the node has no agent, until it is asked.
 func (r *rig) absence() func() time.Duration {
 	ctx, cancel := context.WithCancel(r.t.Context())
@@ -186,7 +189,7 @@ func (r *rig) memory() string {
 				out = append(out, filepath.Base(strings.Split(line, "\x00")[0])+" "+strings.Join(strings.Fields(l), " "))
 			}
 		}
-		if !strings.HasSuffix(line, "\x00daemon\x00") {
+		if !isDaemon(line) {
 			continue
 		}
 		cgroups, _ := os.ReadFile(filepath.Join(proc, "cgroup"))

@@ -85,7 +85,7 @@ func since(t time.Time) time.Duration { return time.Since(t).Round(time.Millisec
 // daemon is the agent's folder in /proc, if it runs.
 func (r *rig) daemon() string {
 	for pid, line := range r.processes() {
-		if strings.HasSuffix(line, "\x00daemon\x00") {
+		if isDaemon(line) {
 			return filepath.Join("/proc", strconv.Itoa(pid))
 		}
 	}
