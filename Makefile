@@ -87,7 +87,7 @@ test: build parts ## unit and end-to-end tests on the real parts, with -race
 
 test-kubernetes: parts-kubernetes ## install the image and the manifests on a real Kubernetes of one node, and live with it
 	@for n in 1 2; do go run ./testenv/kubernetes/image -tag podreload.io/podreload:e2e-$$n -version e2e-$$n -o build/image/e2e-$$n.tar || exit 1; done
-	go test -race -count=1 -timeout 20m -v ./testenv/kubernetes/e2e -kubernetes
+	go test -race -count=1 -timeout 40m -v ./testenv/kubernetes/e2e -kubernetes
 
 faults: build parts ## kill agent, shim, nginx, containerd, etcd… 5000 times under load; ROUNDS=100 is quicker
 	go test -race -count=1 -timeout 24h -run TestFaults -v ./testenv/faults -faults.rounds=$(ROUNDS)

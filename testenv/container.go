@@ -179,16 +179,25 @@ func infoPid(info map[string]string) (int, error) {
 // Exec runs a command inside, as `kubectl exec` and exec probes do, and returns its
 // standard output. An exit code other than 0 is an error with what it said.
 func (c *Container) Exec(ctx context.Context, cmd ...string) (string, error) {
+	out, err := c.pod.node.Exec(ctx, c.ID, cmd...)
+	if err != nil {
+		err = fmt.Errorf("container %s: %w", c.Name, err)
+	}
+	return out, err
+}
+
+// Exec is [Container.Exec] by the container's id, whoever has made it.
+func (n *Node) Exec(ctx context.Context, id string, cmd ...string) (string, error) {
 	timeout := int64(30)
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = int64(math.Ceil(max(time.Until(deadline).Seconds(), 1)))
 	}
-	r, err := c.pod.node.runtime.ExecSync(ctx, &cri.ExecSyncRequest{ContainerId: c.ID, Cmd: cmd, Timeout: timeout})
+	r, err := n.runtime.ExecSync(ctx, &cri.ExecSyncRequest{ContainerId: id, Cmd: cmd, Timeout: timeout})
 	if err != nil {
-		return "", fmt.Errorf("exec %q in %s: %w", cmd, c.Name, err)
+		return "", fmt.Errorf("exec %q: %w", cmd, err)
 	}
 	if r.ExitCode != 0 {
-		return string(r.Stdout), fmt.Errorf("exec %q in %s: exit code %d: %s", cmd, c.Name, r.ExitCode, r.Stderr)
+		return string(r.Stdout), fmt.Errorf("exec %q: exit code %d: %s", cmd, r.ExitCode, r.Stderr)
 	}
 	return string(r.Stdout), nil
 }

@@ -36,6 +36,7 @@ func newFeed(key feedKey, sub *source.Subscription, bound *template.Bound, k *ke
 	f.offer.snapshot, f.offer.away = sub.Current()
 	f.offer.rendering = &rendering{snapshot: f.offer.snapshot}
 	f.told.Store(f.offer.snapshot != nil)
+	k.use(bound, 1)
 	return f
 }
 

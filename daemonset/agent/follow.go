@@ -66,6 +66,7 @@ func (a *Agent) closeIdle(config *template.Config) {
 func (a *Agent) closeFeed(f *runningFeed) {
 	f.cancel()
 	f.sub.Close()
+	a.keeper.use(f.bound, -1)
 	delete(a.feeds, f.key)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -33,7 +34,8 @@ type keeper struct {
 
 	mu      sync.Mutex
 	pending map[string]good
-	wake    chan struct{} // capacity 1
+	used    map[string]int // how many feeds are of what is kept under a key
+	wake    chan struct{}  // capacity 1
 }
 
 type good struct {
@@ -43,7 +45,7 @@ type good struct {
 }
 
 func newKeeper(store *state.Store, log logrus.FieldLogger) *keeper {
-	return &keeper{store: store, log: log, pending: map[string]good{}, wake: make(chan struct{}, 1)}
+	return &keeper{store: store, log: log, pending: map[string]good{}, used: map[string]int{}, wake: make(chan struct{}, 1)}
 }
 
 // keep takes a snapshot that has shown to be good. It never blocks.
@@ -57,19 +59,38 @@ func (k *keeper) keep(b *template.Bound, s *source.Snapshot) {
 	}
 }
 
+// use notes that pods are there, or no longer, that may want what is kept for b.
+func (k *keeper) use(b *template.Bound, feeds int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := keptKey(b)
+	if k.used[key] += feeds; k.used[key] == 0 {
+		delete(k.used, key)
+	}
+}
+
+// inUse are the keys of what pods may want.
+func (k *keeper) inUse() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.AppendSeq([]string{}, maps.Keys(k.used)) // not nil: they are known
+}
+
 // run writes what is to be kept until ctx ends, and what is left then.
 func (k *keeper) run(ctx context.Context) {
 	trim := time.NewTimer(0)
 	defer trim.Stop()
+	used := func() []string { return nil } // which pods there are is not known at the start
 	for {
 		select {
 		case <-ctx.Done():
 			k.flush()
 			return
 		case <-trim.C:
-			if err := k.store.Trim(time.Now()); err != nil {
+			if err := k.store.Trim(time.Now(), used()); err != nil {
 				k.log.WithError(err).Warn("of what is kept below --root not all that is old is dropped; it is tried again in an hour")
 			}
+			used = k.inUse
 			trim.Reset(trimEvery)
 		case <-k.wake:
 			select {

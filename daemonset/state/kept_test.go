@@ -218,7 +218,7 @@ func TestTrim(t *testing.T) {
 	if err := s.KeepSnapshot("a", false, func(w io.Writer) error { _, err := io.WriteString(w, "a"); return err }); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Trim(time.Now()); err != nil {
+	if err := s.Trim(time.Now(), nil); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{used.Files[0].Content, "young"}
@@ -228,7 +228,23 @@ func TestTrim(t *testing.T) {
 	}
 	age(historyName(web), 2*maxAge)
 	age(snapshotName("a"), 2*maxAge)
-	if err := s.Trim(time.Now()); err != nil {
+	// However old, or however far the clock has jumped: pods may start that want it, and a person has said
+	// that a target is to stay where its history leads.
+	if _, err := s.Pause(t.Context(), Pause{Target: web, Pin: used.Digest}); err != nil {
+		t.Fatal(err)
+	}
+	for _, keys := range [][]string{nil, {"a"}} {
+		if err := s.Trim(time.Now(), keys); err != nil {
+			t.Fatal(err)
+		}
+		if h, snapshots := stored(t, kept, "history"), stored(t, kept, "snapshots"); len(h) != 1 || len(snapshots) != 1 {
+			t.Errorf("in use are %q: %q and %q are left", keys, h, snapshots)
+		}
+	}
+	if _, err := s.Resume(t.Context(), Pause{Target: web}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Trim(time.Now(), []string{}); err != nil {
 		t.Fatal(err)
 	}
 	if got := slices.Concat(stored(t, kept, "history"), stored(t, kept, "snapshots"), stored(t, kept, "contents")); !slices.Equal(got, []string{"young"}) {

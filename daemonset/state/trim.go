@@ -27,17 +27,31 @@ const (
 	young = time.Hour
 )
 
-// Trim drops what is too old or too much of what is kept beyond the node's boot. One caller at a
-// time: the daemon. What it cannot drop is in the error, and tried again by the next.
-func (s *Store) Trim(now time.Time) error {
+// Trim drops what is too old or too much of what is kept beyond the node's boot. What pods may want
+// at any time stays whatever its age, since a clock may be wrong, and keys that never change are
+// good all the same: the snapshots of these keys (nil: it is not known which they are, so all), and
+// histories that lead to what a target is pinned to. One caller at a time: the daemon. What it
+// cannot drop is in the error, and tried again by the next.
+func (s *Store) Trim(now time.Time, keys []string) error {
 	histories, err := s.kept.list("history")
 	if err != nil {
 		return err
 	}
+	paused, err := s.Pauses()
+	if err != nil {
+		return err
+	}
+	stays := map[string]bool{}
+	for _, p := range paused {
+		stays[historyName(p.Target)] = p.Pin != ""
+	}
+	for _, key := range keys {
+		stays[snapshotName(key)] = true
+	}
 	var errs []error
 	var used []keptFile
 	for i, h := range histories { // the newest first
-		if i >= maxHistories || now.Sub(h.at) > maxAge {
+		if !stays[h.name] && (i >= maxHistories || now.Sub(h.at) > maxAge) {
 			errs = append(errs, s.kept.drop(h.name))
 			continue
 		}
@@ -62,7 +76,7 @@ func (s *Store) Trim(now time.Time) error {
 	snapshots, err := s.kept.list("snapshots")
 	errs = append(errs, err)
 	for _, f := range snapshots {
-		if now.Sub(f.at) > maxAge {
+		if keys != nil && !stays[f.name] && now.Sub(f.at) > maxAge {
 			errs = append(errs, s.kept.drop(f.name))
 		}
 	}

@@ -103,10 +103,14 @@ func (c *Cluster) claim() (err error) {
 	if err := unix.Mount("", c.dir, "", unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("share %s: %w", c.dir, err)
 	}
-	// As a node's /run: in memory.
 	if err := os.Mkdir(c.Run(), 0o755); err != nil {
 		return err
 	}
+	return c.mountRun()
+}
+
+// mountRun makes Run as a node's /run is after a boot: in memory, and empty.
+func (c *Cluster) mountRun() error {
 	if err := unix.Mount("tmpfs", c.Run(), "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755,size=512m"); err != nil {
 		return fmt.Errorf("mount %s: %w", c.Run(), err)
 	}
@@ -137,7 +141,7 @@ func (c *Cluster) run(ctx context.Context, p *part) error {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
 	c.parts = append(c.parts, p)
-	if p.name == "kube-apiserver" {
+	if p.name == apiServer {
 		return c.apiReady(ctx, p)
 	}
 	return nil

@@ -91,7 +91,7 @@ func (c *Cluster) configure() error {
 // control are the parts but the kubelet.
 func (c *Cluster) control() []*part {
 	return []*part{
-		{name: "kube-apiserver", args: []string{
+		{name: apiServer, args: []string{
 			"--etcd-servers", c.etcd.Endpoint(), "--bind-address", NodeIP, "--advertise-address", NodeIP, "--secure-port", "6443",
 			"--cert-dir", c.path("pki"), "--token-auth-file", c.path("tokens"), "--authorization-mode", "Node,RBAC",
 			"--service-cluster-ip-range", serviceCIDR, "--endpoint-reconciler-type", "none",
@@ -110,7 +110,7 @@ func (c *Cluster) control() []*part {
 }
 
 func (c *Cluster) kubelet() *part {
-	return &part{name: "kubelet", args: []string{
+	return &part{name: kubelet, args: []string{
 		"--config", c.path("kubelet.yaml"), "--kubeconfig", c.Kubeconfig(), "--root-dir", c.path("kubelet"), "--cert-dir", c.path("pki"),
 		"--hostname-override", NodeName, "--node-ip", NodeIP,
 	}}

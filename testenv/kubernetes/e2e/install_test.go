@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,6 +14,7 @@ func TestInstall(t *testing.T) {
 	for _, v := range []testenv.Version{testenv.V2, testenv.Debian} {
 		t.Run(string(v), func(t *testing.T) {
 			r := newRig(t, v)
+			r.testImageSize()
 			r.put("one")
 			r.install()
 			r.deploy("web", "", "")
@@ -43,5 +46,21 @@ func TestInstall(t *testing.T) {
 			t.Logf("%d requests while it was removed", stop())
 			r.nothingLeft("web")
 		})
+	}
+}
+
+// testImageSize holds the image to what daemonset/README.md promises, uncompressed.
+func (r *rig) testImageSize() {
+	root, err := testenv.Repository()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(root, *images, "e2e-1.tar"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Logf("the image has %.1f MB", float64(info.Size())/1e6)
+	if info.Size() > 30e6 {
+		r.t.Error("the image has more than 30 MB")
 	}
 }

@@ -84,7 +84,7 @@ func (r *rig) testMounts() {
 		node := mountPoints("self")
 		seen, stale := 0, []string{}
 		for pid, line := range r.processes() {
-			if !strings.HasSuffix(line, "\x00daemon\x00") {
+			if !isDaemon(line) {
 				continue
 			}
 			for point := range mountPoints(strconv.Itoa(pid)) {
@@ -148,6 +148,9 @@ func (r *rig) processes() map[int]string {
 	return found
 }
 
+// isDaemon tells the agent from what else podreload does by its command line.
+func isDaemon(line string) bool { return strings.Contains(line, "\x00daemon\x00") }
+
 // absence measures how long the node has no agent, until it is asked.
 func (r *rig) absence() func() time.Duration {
 	ctx, cancel := context.WithCancel(r.t.Context())
@@ -156,10 +159,7 @@ func (r *rig) absence() func() time.Duration {
 		var sum time.Duration
 		var since time.Time // of the last look at which there was none
 		for ctx.Err() == nil {
-			here := false
-			for _, line := range r.processes() {
-				here = here || strings.HasSuffix(line, "\x00daemon\x00")
-			}
+			here := r.daemon() != ""
 			now := time.Now()
 			if !since.IsZero() {
 				sum += now.Sub(since)
@@ -189,7 +189,7 @@ func (r *rig) memory() string {
 				out = append(out, filepath.Base(strings.Split(line, "\x00")[0])+" "+strings.Join(strings.Fields(l), " "))
 			}
 		}
-		if !strings.HasSuffix(line, "\x00daemon\x00") {
+		if !isDaemon(line) {
 			continue
 		}
 		cgroups, _ := os.ReadFile(filepath.Join(proc, "cgroup"))
