@@ -14,8 +14,9 @@ import (
 // feed follows the keys that one profile reads for some pods, and wakes their workers.
 // Its goroutine is [feed.run], started and ended by the Agent.
 type feed struct {
-	key feedKey
-	sub *source.Subscription
+	key   feedKey
+	sub   *source.Subscription
+	share time.Duration // this node's, of the profile's splay
 
 	mu      sync.Mutex
 	workers map[*worker]bool
@@ -94,7 +95,8 @@ func (f *feed) run(ctx context.Context) {
 		// The first values, and etcd's coming and going, wait for nothing.
 		newest, _ := f.sub.Current()
 		before := f.current().snapshot
-		if before != nil && newest != before && !settle(ctx, f.sub.Changed(), f.key.profile.Wait, f.key.profile.WaitMax) {
+		if before != nil && newest != before &&
+			(!settle(ctx, f.sub.Changed(), f.key.profile.Wait, f.key.profile.WaitMax) || !splay(ctx, f.sub.Changed(), f.share, f.showAway)) {
 			return
 		}
 		f.show()
@@ -102,17 +104,29 @@ func (f *feed) run(ctx context.Context) {
 }
 
 // show gives the workers what is newest.
-func (f *feed) show() {
-	if away, changed := f.take(); changed {
+func (f *feed) show() { f.take(true) }
+
+// showAway gives the workers only why what they have may be old.
+func (f *feed) showAway() { f.take(false) }
+
+func (f *feed) take(values bool) {
+	if away, changed := f.offerNewest(values); changed {
 		f.onErr(away)
 	}
 }
 
-func (f *feed) take() (away error, changed bool) {
+func (f *feed) offerNewest(values bool) (away error, changed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	before, was := f.offer.snapshot, f.offer.away
 	f.offer.snapshot, f.offer.away = f.sub.Current()
+	changed = reason(was) != reason(f.offer.away)
+	if !values {
+		f.offer.snapshot = before
+		if !changed {
+			return f.offer.away, false
+		}
+	}
 	f.told.Store(true)
 	if f.offer.snapshot != before {
 		f.offer.number++
@@ -125,7 +139,7 @@ func (f *feed) take() (away error, changed bool) {
 		}
 		w.wake()
 	}
-	return f.offer.away, reason(was) != reason(f.offer.away)
+	return f.offer.away, changed
 }
 
 // view is how the feed stands, for those who watch.

@@ -138,6 +138,17 @@ func (a *Applier) lastGood(job Job) (*source.Snapshot, time.Time, error) {
 	return s, at, errors.Join(err, from.Close())
 }
 
+// before is what a feed may begin with: what was kept of it on this node. Where that cannot be had, all is read.
+func (a *Applier) before(b *template.Bound) func() *source.Snapshot {
+	return func() *source.Snapshot {
+		s, _, err := a.lastGood(Job{Bound: b})
+		if err != nil {
+			return nil
+		}
+		return s
+	}
+}
+
 // newcomer is the goal of a container in which nothing was applied yet, where there is nothing better:
 // what the last good snapshot makes of the profile. Why is what is better, and cannot be had.
 func (a *Applier) newcomer(ctx context.Context, job Job, rec *state.Record, why error) (goal, error) {

@@ -29,21 +29,25 @@ func (c *Client) check(ctx context.Context, keys []string, s *state) (verdict, e
 	switch {
 	case err != nil:
 		return stale, err
-	case now.head < s.revision:
+	case now.head < s.revision, s.cluster != 0 && now.cluster != s.cluster:
 		return stale, nil
-	case now.newest == held && now.count == s.tree.Len():
+	}
+	s.head = now.head
+	if now.newest == held && now.count == s.tree.Len() {
 		s.revision = now.head
 		return same, nil
 	}
 	// Either etcd has changes that the watch has still to bring, or another
 	// past. The past at our revision never changes, so it tells which.
-	then, err := c.summary(ctx, keys, held.key(), s.revision)
+	last := max(s.revision, s.proved) // the higher, the later does compaction overtake it
+	then, err := c.summary(ctx, keys, held.key(), last)
 	switch {
 	case errors.Is(err, rpctypes.ErrCompacted), errors.Is(err, rpctypes.ErrFutureRev):
 		return stale, nil
 	case err != nil:
 		return stale, err
 	case then.newest == held && then.count == s.tree.Len():
+		s.revision = last
 		return behind, nil
 	}
 	return stale, nil
@@ -66,9 +70,10 @@ func (c *Client) rests(ctx context.Context, keys []string, s *state) (bool, erro
 
 // summary is what etcd has below some keys at one revision.
 type summary struct {
-	head   int64 // etcd's revision when it was asked
-	count  int   // number of keys
-	newest item  // the key asked for, with the highest mod_revision of all
+	cluster uint64
+	head    int64 // etcd's revision when it was asked
+	count   int   // number of keys
+	newest  item  // the key asked for, with the highest mod_revision of all
 }
 
 // summary asks at a revision, 0 being the present. Its newest equals the item
@@ -90,7 +95,7 @@ func (c *Client) summary(ctx context.Context, keys []string, held string, revisi
 			return sum, err
 		}
 		if i == 0 {
-			sum.head = resp.Header.Revision
+			sum.head, sum.cluster = resp.Header.Revision, resp.Header.ClusterId
 		}
 		for j, r := range resp.Responses {
 			r := r.GetResponseRange()

@@ -94,7 +94,13 @@ func (c *Client) Read(ctx context.Context, keys []string) (*Snapshot, error) {
 // Subscribe follows keys until the subscription is closed. Equal sets of keys
 // share one feed. It never blocks and never fails: what goes wrong, Current
 // says.
-func (c *Client) Subscribe(keys []string) *Subscription {
+func (c *Client) Subscribe(keys []string) *Subscription { return c.Resume(keys, nil) }
+
+// Resume is Subscribe by who has kept a snapshot of the same keys, over an outage or
+// a restart. The feed holds it against etcd, takes in what has changed since, and
+// shows it only then; it reads all where the snapshot is nil, of another etcd, or too
+// old. Kept is called once, by the feed's goroutine, and not if there is such a feed already.
+func (c *Client) Resume(keys []string, kept func() *Snapshot) *Subscription {
 	keys = normalize(keys)
 	id := strings.Join(keys, "\x00")
 	c.mu.Lock()
@@ -106,7 +112,12 @@ func (c *Client) Subscribe(keys []string) *Subscription {
 			c.feeds[id] = f
 			ctx, cancel := context.WithCancel(c.ctx)
 			f.cancel = cancel
-			c.wg.Go(func() { f.run(ctx) })
+			c.wg.Go(func() {
+				if kept != nil {
+					f.resume(kept())
+				}
+				f.run(ctx)
+			})
 		}
 	}
 	s := &Subscription{feed: f, id: id, changed: make(chan struct{}, 1)}

@@ -80,7 +80,7 @@ func (c Config) client() (clientv3.Config, error) {
 			// gRPC's own ceiling of 120 s would keep a feed away from an
 			// etcd that has long been back.
 			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff:           grpcbackoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+				Backoff:           grpcbackoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.5, MaxDelay: 2 * time.Second},
 				MinConnectTimeout: timeout,
 			})),
 	}, nil

@@ -17,12 +17,15 @@
 // upon what it holds, or a watch for each range where that cannot be (see mode).
 // A watch that breaks, a compaction that overtakes it, a lost leader or a
 // restarted etcd end in a check of what is held, and in a full read where that
-// failed. A restored backup keeps the cluster's id while its revision goes back,
+// failed. So does what [Client.Resume] begins with, a snapshot from the disk: after a
+// restart of the agent only what has changed meanwhile is read. A restored backup keeps the cluster's id while its revision goes back,
 // and a watch at a future revision is silent, so nothing on the wire betrays it:
 // therefore every new watch stream, and every feed from time to time, compares
-// what it holds with the newest keys that etcd has. A watch that is dead and
-// silent is found out by that as well, within a minute (or two hundred times what
-// the comparison takes, see restFactor). All feeds share one stream.
+// what it holds with the newest keys that etcd has. That a watch lives is asked
+// of its stream twice a minute, which costs etcd nothing (see proof). Where no
+// answer comes the comparison stands in for it, and finds out a watch that is
+// dead and silent within a minute (or two hundred times what the comparison
+// takes, see restFactor). All feeds share one stream.
 //
 // Who asks. Certificates, authorities and the password are files that may be
 // renewed in place. A user needs to read what the keys mean and nothing else;

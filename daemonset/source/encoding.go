@@ -18,7 +18,7 @@ const magic = "podreload snapshot 1\n"
 var ErrDamaged = errors.New("damaged snapshot")
 
 // Encode writes the snapshot for a [ReadSnapshot] of this or a later podreload: the magic, the
-// revision and the number of keys; of each key the lengths of key and value and the revision
+// cluster's id, the revision and the number of keys; of each key the lengths of key and value and the revision
 // that wrote it, then both; the SHA-256 of all that. Numbers are varints of encoding/binary.
 func (s *Snapshot) Encode(w io.Writer) error {
 	sum := sha256.New()
@@ -26,6 +26,7 @@ func (s *Snapshot) Encode(w io.Writer) error {
 	var head []byte
 	number := func(n int64) { head = binary.AppendUvarint(head, uint64(n)) }
 	head = append(head, magic...)
+	head = binary.AppendUvarint(head, s.cluster)
 	number(s.revision)
 	number(int64(s.Len()))
 	_, err := b.Write(head)
@@ -69,11 +70,12 @@ func (r *summed) state() (*state, error) {
 		return nil, errors.Join(errors.New("it does not begin as one of this version"), err)
 	}
 	s := newState()
+	cluster, err := binary.ReadUvarint(r)
 	revision, count := r.number(), r.number()
-	if revision < 0 || count < 0 {
+	if err != nil || revision < 0 || count < 0 {
 		return nil, errors.New("it has no sound head")
 	}
-	s.revision = revision
+	s.cluster, s.revision = cluster, revision
 	for range count {
 		size, length, mod := r.number(), r.number(), r.number()
 		if size < 0 || size > maxBytes || length < 0 || length > maxBytes || mod < 0 {

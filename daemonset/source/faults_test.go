@@ -267,6 +267,21 @@ func TestCheck(t *testing.T) {
 	}
 	judge("compacted", held, stale)
 
+	held = read()
+	held.proved = put(t, e, "/elsewhere", "3")
+	put(t, e, "/a/y", "changed")
+	if _, err := e.Client().Compact(t.Context(), held.proved); err != nil {
+		t.Fatal(err)
+	}
+	judge("compacted up to what a watch has proved", held, behind)
+	if held.revision != held.proved {
+		t.Errorf("the state is at revision %d, want it lifted to %d", held.revision, held.proved)
+	}
+	held = read()
+	held.proved = put(t, e, "/a/y", "late") // an etcd that answers ahead of events
+	put(t, e, "/a/y", "later")
+	judge("proved too early", held, stale)
+
 	keys = nil
 	for i := range 200 { // more ranges than a transaction holds
 		keys = append(keys, fmt.Sprintf("/many/%03d", i))
@@ -276,8 +291,8 @@ func TestCheck(t *testing.T) {
 	judge("many ranges, one missing", change(func(s *state) { s.delete("/many/000") }), stale)
 }
 
-// TestDeadWatch gives a feed a watch that never speaks. The timed check has to
-// find out.
+// TestDeadWatch gives a feed a watch that never speaks, nor answers for its progress. The
+// timed check has to find out.
 func TestDeadWatch(t *testing.T) {
 	t.Parallel()
 	e := testenv.NewEtcd(t)

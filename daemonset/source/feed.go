@@ -29,10 +29,12 @@ type feed struct {
 	// The rest belongs to run's goroutine.
 	state    *state // nil: nothing that could be built upon
 	unshown  bool   // state is newer than snapshot
+	held     int64  // state comes from a kept snapshot, and is not shown before it has this revision; see resume
 	streams  uint64 // the watch streams seen when state was last checked
-	lagging  int64  // the revision at which a timed check found state behind
+	lagging  int64  // the revision at which the last check found state behind
 	failures backoff
 	mode
+	proof
 }
 
 func newFeed(c *Client, keys []string) *feed {
@@ -65,12 +67,16 @@ func (f *feed) remove(s *Subscription) int {
 func (f *feed) publish(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.held > 0 && err == nil {
+		return
+	}
 	f.said = true
-	if !f.unshown && fmt.Sprint(err) == fmt.Sprint(f.err) {
+	unshown := f.unshown && f.held == 0
+	if !unshown && fmt.Sprint(err) == fmt.Sprint(f.err) {
 		return
 	}
 	f.err = err
-	if f.unshown {
+	if unshown {
 		f.snapshot, f.unshown = f.state.snapshot(), false
 	}
 	for s := range f.subs {
@@ -91,7 +97,7 @@ func (f *feed) run(ctx context.Context) {
 			f.publish(ErrClosed)
 			return
 		case errors.Is(err, errResync):
-			f.state, f.unshown = nil, false
+			f.state, f.unshown, f.held = nil, false, 0
 		case errors.Is(err, errReopen):
 		default:
 			f.publish(f.client.explain(err, f.client.denied(ctx, err, f.keys)))
@@ -131,15 +137,19 @@ func (f *feed) session(ctx context.Context) error {
 func (f *feed) sync(ctx context.Context) error {
 	if f.state != nil {
 		v, err := f.client.check(ctx, f.keys, f.state)
-		if err != nil || v != stale {
+		if err != nil {
 			return err
+		}
+		if v != stale {
+			f.checked(v)
+			return nil
 		}
 	}
 	s, err := f.client.read(ctx, f.keys)
 	if err != nil {
 		return err
 	}
-	f.state, f.unshown = s, true
+	f.state, f.unshown, f.held = s, true, 0
 	return nil
 }
 
@@ -147,6 +157,7 @@ func (f *feed) sync(ctx context.Context) error {
 func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 	timer := time.NewTimer(jitter(f.client.every))
 	defer timer.Stop()
+	f.proof.begin()
 	for {
 		var b *batch
 		var timed bool
@@ -162,12 +173,27 @@ func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 			}
 			count, _ = f.client.streams.now()
 		}
+		if timed && count == f.streams && f.ask(ctx) {
+			timer.Reset(min(callTimeout, f.client.every))
+			continue
+		}
+		if count != f.streams && f.told {
+			return errReopen
+		}
 		// The check goes before the events: those from behind a new stream
 		// must not be put upon a state that a restored etcd never had.
+		owed := f.held > 0 && !timed // catchUp checks
+		if owed {
+			f.streams = count
+		}
 		if timed || count != f.streams {
 			began := time.Now()
 			if err := f.verify(ctx, timed && count == f.streams); err != nil {
 				return err
+			}
+			f.publish(nil)
+			if count != f.streams {
+				f.proof.begin()
 			}
 			f.streams = count
 			timer.Reset(jitter(max(f.client.every, restFactor*time.Since(began))))
@@ -180,6 +206,15 @@ func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 		}
 		if b.err != nil {
 			return b.err
+		}
+		if b.progress > 0 {
+			if f.proved(b.progress) {
+				timer.Reset(jitter(f.client.every))
+				if err := f.review(); err != nil {
+					return err
+				}
+			}
+			continue
 		}
 		if err := f.take(ctx, b.events); err != nil {
 			return err
@@ -199,6 +234,7 @@ func (f *feed) verify(ctx context.Context, timed bool) error {
 		if err != nil || rests {
 			return err
 		}
+		f.unproved()
 	}
 	v, err := f.client.check(ctx, f.keys, f.state)
 	switch {
@@ -206,17 +242,11 @@ func (f *feed) verify(ctx context.Context, timed bool) error {
 		return err
 	case v == stale:
 		return errResync
-	case !timed:
-		return nil
-	case v == same:
-		f.lagging = 0
-		return nil
-	}
 	// Behind is normal for the moment that an event needs to arrive. The same
 	// revision still behind after a whole interval means a dead watch.
-	if f.lagging == f.state.revision {
+	case v == behind && timed && f.lagging == f.state.revision:
 		return errResync
 	}
-	f.lagging = f.state.revision
+	f.checked(v)
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/podreload/podreload/testenv"
 )
@@ -110,8 +111,8 @@ func fails(t testing.TB, s *Subscription, class error) error {
 	return last
 }
 
-// traffic counts what a client asks of etcd.
-type traffic struct{ txns, logins, streams, watches atomic.Int64 }
+// traffic counts what a client asks of etcd; read is in bytes.
+type traffic struct{ txns, read, logins, streams, watches, progress atomic.Int64 }
 
 // count must be called before the client is used.
 func count(c *Client) *traffic {
@@ -123,7 +124,11 @@ func count(c *Client) *traffic {
 			} else {
 				n.txns.Add(1)
 			}
-			return invoke(ctx, method, req, reply, conn, opts...)
+			err := invoke(ctx, method, req, reply, conn, opts...)
+			if m, ok := reply.(proto.Message); ok && err == nil {
+				n.read.Add(int64(proto.Size(m)))
+			}
+			return err
 		}),
 		grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 			n.streams.Add(1)
@@ -141,6 +146,23 @@ type countedStream struct {
 func (s *countedStream) SendMsg(m any) error {
 	if r, ok := m.(*pb.WatchRequest); ok && r.GetCreateRequest() != nil {
 		s.n.watches.Add(1)
+	} else if ok && r.GetProgressRequest() != nil {
+		s.n.progress.Add(1)
+	}
+	return s.ClientStream.SendMsg(m)
+}
+
+// deaf is a grpc.StreamClientInterceptor that drops what asks for progress.
+func deaf(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	s, err := open(ctx, desc, conn, method, opts...)
+	return deafStream{s}, err
+}
+
+type deafStream struct{ grpc.ClientStream }
+
+func (s deafStream) SendMsg(m any) error {
+	if r, ok := m.(*pb.WatchRequest); ok && r.GetProgressRequest() != nil {
+		return nil
 	}
 	return s.ClientStream.SendMsg(m)
 }

@@ -76,7 +76,7 @@ func (f *feed) take(ctx context.Context, events []*clientv3.Event) error {
 		if err != nil {
 			return err
 		}
-		f.state, f.unshown = s, true
+		f.state, f.unshown, f.held = s, true, 0
 		return nil
 	}
 	for _, e := range fresh {
@@ -91,7 +91,7 @@ func (f *feed) take(ctx context.Context, events []*clientv3.Event) error {
 	}
 	f.state.revision, f.unshown = fresh[len(fresh)-1].Kv.ModRevision, true
 	f.waste -= f.state.bytes
-	return nil
+	return f.catchUp(ctx)
 }
 
 // relevant returns the events that are on our keys and not in state yet.

@@ -60,7 +60,7 @@ func (c *Client) readOnce(ctx context.Context, keys []string) (*state, error) {
 		}
 		if s.revision == 0 {
 			// All further pages are pinned to the first one's revision.
-			s.revision = resp.Header.Revision
+			s.revision, s.cluster = resp.Header.Revision, resp.Header.ClusterId
 		}
 		var next []span
 		count, size := 1, 1

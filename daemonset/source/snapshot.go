@@ -12,6 +12,7 @@ import (
 // change between them.
 type Snapshot struct {
 	tree     *btree.BTreeG[item]
+	cluster  uint64
 	revision int64
 	odd      int // keys that are no clean paths
 }

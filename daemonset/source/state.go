@@ -14,7 +14,10 @@ const maxBytes = 256 << 20
 // state is what a feed builds its snapshots from. It belongs to one goroutine.
 type state struct {
 	tree     *btree.BTreeG[item]
+	cluster  uint64 // etcd's cluster id; 0 where nobody knows it
 	revision int64
+	head     int64 // etcd's revision at the last check
+	proved   int64 // the revision up to which a watch had brought all; 0, or lower than revision, says nothing
 	bytes    int
 	odd      int // keys that are no clean paths
 
@@ -81,7 +84,7 @@ func (s *state) newest() item {
 // snapshot freezes what the state holds now. The tree is copied on write, so
 // this costs the same for one key and for a million.
 func (s *state) snapshot() *Snapshot {
-	return &Snapshot{tree: s.tree.Clone(), revision: s.revision, odd: s.odd}
+	return &Snapshot{tree: s.tree.Clone(), cluster: s.cluster, revision: s.revision, odd: s.odd}
 }
 
 // odd says whether the key is no clean path.

@@ -14,10 +14,13 @@ import (
 )
 
 // batch is what one watch brought at once: whole revisions, since etcd splits
-// them only where fragments are asked for. With err the watch is over.
+// them only where fragments are asked for. With progress it is the answer to a
+// request for it: the watch has brought all up to that revision. With err the
+// watch is over.
 type batch struct {
-	events []*clientv3.Event
-	err    error
+	events   []*clientv3.Event
+	progress int64
+	err      error
 }
 
 // watch opens the watches from the revision after state's and merges what they
@@ -30,6 +33,7 @@ func (f *feed) watch(ctx context.Context, forwarders *sync.WaitGroup, opened fun
 		return nil, err
 	}
 	login := f.client.logins.Load()
+	f.login = login
 	ctx = streamContext(ctx, login)
 	events := make(chan *batch)
 	for _, sp := range f.spans(f.keys) {
@@ -84,6 +88,8 @@ func (f *feed) forward(ctx context.Context, w clientv3.WatchChan, login int64, e
 			b = &batch{err: errReopen}
 		case err != nil || !ok:
 			b = &batch{err: f.broken(err, login)}
+		case resp.IsProgressNotify():
+			b = &batch{progress: resp.Header.Revision}
 		case len(resp.Events) == 0:
 			continue
 		default:
@@ -121,8 +127,8 @@ func (f *feed) refused(err error, login int64) error {
 // broken turns the error of a watch that etcd ended into what to do next.
 func (f *feed) broken(err error, login int64) error {
 	switch {
-	case is(err, rpctypes.ErrInvalidAuthToken), is(err, rpctypes.ErrAuthOldRevision):
-		// A stream carries the token of its first day. Calls renew theirs,
+	case f.client.login.wanted(err):
+		// A stream carries the token of its first day, or none. Calls renew theirs,
 		// but new watches on the old stream would be refused for ever.
 		f.client.logins.CompareAndSwap(login, login+1)
 		return errResync

@@ -84,6 +84,7 @@ reload_cmd = "{{.dest"
 process = { exe = ["unbound", "/usr/sbin/x", 1], singal = "HUP", signal = "KILL", success = "child", after = "2s" }
 check = "offf"
 max_draining = 0
+splay = "-1s"
 `},
 			profile: "w",
 			want: []string{
@@ -95,6 +96,7 @@ max_draining = 0
 				`conf.d/w.toml:6:102: after is for success = "alive" alone`,
 				`conf.d/w.toml:7:1: check "offf" is none of "preset", "if-possible", "off"; did you mean "off"?`,
 				`conf.d/w.toml:8:1: max_draining 0 would hold back every reload; it begins at 1`,
+				`conf.d/w.toml:9:1: splay "-1s" is no time from "0s" to "24h0m0s", such as "30s"`,
 			},
 		},
 		"matcher as a table": {

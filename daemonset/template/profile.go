@@ -35,6 +35,7 @@ type Profile struct {
 	Check      string // CheckPreset, CheckIfPossible or CheckOff
 
 	Wait, WaitMax     time.Duration // quiet period, longest delay
+	Splay             time.Duration // over which the nodes spread a change
 	MinReloadInterval time.Duration // the longest of its resources'
 	Signals           []string      // short names that a pod may choose from
 	AllowEmpty        bool
@@ -65,6 +66,7 @@ type profileTable struct {
 	Container  *string  `toml:"container"`
 	Check      *string  `toml:"check"`
 	Wait       *string  `toml:"wait"`
+	Splay      *string  `toml:"splay"`
 	Signals    []string `toml:"signals"`
 	AllowEmpty *bool    `toml:"allow_empty"`
 	Draining   *int64   `toml:"max_draining"`
@@ -126,6 +128,12 @@ func (t *profileTable) fill(p *Profile, fail report) {
 		var err error
 		if p.Wait, p.WaitMax, err = parseWait(*t.Wait); err != nil {
 			fail("wait", "%v", err)
+		}
+	}
+	if t.Splay != nil {
+		var err error
+		if p.Splay, err = time.ParseDuration(*t.Splay); err != nil || p.Splay < 0 || p.Splay > maxDelay {
+			fail("splay", "splay %q is no time from \"0s\" to \"%v\", such as \"30s\"", *t.Splay, maxDelay)
 		}
 	}
 	for _, s := range t.Signals {

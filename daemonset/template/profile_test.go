@@ -69,6 +69,7 @@ namespaces = ["prod-*"]
 process = "nginx"
 check = "off"
 wait = "1s"
+splay = "30s"
 signals = ["HUP", "SIGUSR1"]
 allow_empty = true
 max_draining = 4
@@ -83,7 +84,7 @@ max_draining = 4
 	mode, root, draining := fs.FileMode(0o640), uint32(0), 4
 	want := &Profile{
 		Name: "web", Select: "app in (web, api), !canary", Namespaces: []string{"prod-*"}, Process: "nginx",
-		Container: "proxy", Check: "off", Wait: time.Second, WaitMax: 4 * time.Second,
+		Container: "proxy", Check: "off", Wait: time.Second, WaitMax: 4 * time.Second, Splay: 30 * time.Second,
 		Signals: []string{"HUP", "USR1"}, AllowEmpty: true, MaxDraining: &draining,
 		Resources: []*Resource{
 			{Name: "web/deep/er/tls.toml", Src: "t", Dest: "/etc/tls", Prefix: "/", Keys: []string{"/tls"}, Sensitive: true},

@@ -16,6 +16,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/podreload/podreload/testenv"
 )
 
 func main() {
@@ -34,7 +36,7 @@ func run(ctx context.Context, n int) (err error) {
 	if os.Geteuid() != 0 {
 		return errors.New("podreload works with namespaces: run make bench as root")
 	}
-	load := loadAverage()
+	load := testenv.LoadAverage()
 	s := &scene{}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if err := s.open(ctx); err != nil {

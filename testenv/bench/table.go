@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/podreload/podreload/testenv"
 )
 
 // The goals that are marked in the table.
@@ -29,7 +31,7 @@ func table(out io.Writer, s *scene, n int, load string) error {
 		return err
 	}
 	fmt.Fprintf(out, "\n%s, %s, N = %d; load average %s before, %s after\n\n",
-		time.Now().Format(time.DateOnly), machine(), n, load, loadAverage())
+		time.Now().Format(time.DateOnly), testenv.Machine(), n, load, testenv.LoadAverage())
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(w, "2.3 KB and a signal\tMEDIAN\tP10\tP95\tSIGNALLED\tRATIO\tGOAL")
 	base := median(s.ways[0].done)

@@ -1,4 +1,4 @@
-package main
+package testenv
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 
 var model = regexp.MustCompile(`(?m)^model name\s*: (.*)$`)
 
-// machine says what the numbers were measured on.
-func machine() string {
+// Machine says what the numbers were measured on.
+func Machine() string {
 	var u unix.Utsname
 	_ = unix.Uname(&u) // a name of nothing is seen to be wrong
 	cpu := goruntime.GOARCH
@@ -25,8 +25,8 @@ func machine() string {
 	return fmt.Sprintf("Linux %s, %d CPUs (%s)", unix.ByteSliceToString(u.Release[:]), goruntime.NumCPU(), cpu)
 }
 
-// loadAverage is that of the last minute.
-func loadAverage() string {
+// LoadAverage is that of the last minute.
+func LoadAverage() string {
 	text, _ := os.ReadFile("/proc/loadavg")
 	first, _, _ := strings.Cut(string(text), " ")
 	return first

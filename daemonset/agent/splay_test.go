@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestShare spreads a fleet evenly: each twentieth of the splay has its part of the nodes.
+func TestShare(t *testing.T) {
+	const nodes, parts, splay = 2000, 20, 30 * time.Second
+	var in [parts]int
+	moved := 0
+	for i := range nodes {
+		node := fmt.Sprintf("node-%d", i)
+		at := share(node, "web", splay)
+		if at < 0 || at >= splay {
+			t.Fatalf("%s: %v of %v", node, at, splay)
+		}
+		if at != share(node, "web", splay) {
+			t.Fatalf("%s has no place of its own", node)
+		}
+		if at != share(node, "api", splay) {
+			moved++
+		}
+		in[at*parts/splay]++
+	}
+	for i, n := range in {
+		if n < nodes/parts*6/10 || n > nodes/parts*14/10 {
+			t.Errorf("part %d of %d has %d of %d nodes: %v", i, parts, n, nodes, in)
+		}
+	}
+	if moved < nodes*9/10 {
+		t.Errorf("only %d of %d nodes have another place for another profile", moved, nodes)
+	}
+	if got := share("node", "web", 0); got != 0 {
+		t.Errorf("without a splay: %v", got)
+	}
+}
+
+// TestSplay: changes on the way neither shorten nor lengthen the wait.
+func TestSplay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		changed := make(chan struct{}, 1)
+		go func() {
+			for range 3 {
+				time.Sleep(2 * time.Second)
+				changed <- struct{}{}
+			}
+		}()
+		noted := 0
+		began := time.Now()
+		if !splay(t.Context(), changed, 7*time.Second, func() { noted++ }) {
+			t.Fatal("splay says that the context has ended")
+		}
+		if took := time.Since(began); took != 7*time.Second || noted != 3 {
+			t.Errorf("waited %v, noted %d changes, want 7s and 3", took, noted)
+		}
+		if !splay(t.Context(), changed, 0, nil) || time.Since(began) != 7*time.Second {
+			t.Error("without a share it waits")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if splay(ctx, changed, time.Hour, nil) || time.Since(began) != 8*time.Second {
+			t.Error("splay goes on after its context has ended")
+		}
+	})
+}

@@ -1,0 +1,162 @@
+package plot
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Plot is one picture. Both axes are logarithmic, so what is not above 0 is left out.
+type Plot struct {
+	Title, Caption string
+	X, Y           string // what the axes show, with the unit
+	Series         []Series
+}
+
+// Series is one curve.
+type Series struct {
+	Name   string
+	Points []Point
+	Dashed bool // a fit, not what was measured: without its points, and the colour of the series before
+}
+
+// Point is one of them.
+type Point struct{ X, Y float64 }
+
+const (
+	width, height            = 760, 480
+	left, right, top, bottom = 76, 24, 44, 118 // what is around the axes
+	legendRow                = 16
+)
+
+var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8c6d00"}
+
+// WriteTo writes the picture. The error is the writer's, or that there is nothing to draw.
+func (p *Plot) WriteTo(w io.Writer) (int64, error) {
+	x, y, err := p.axes()
+	if err != nil {
+		return 0, err
+	}
+	rows := 0
+	for _, s := range p.Series {
+		if !s.Dashed {
+			rows++
+		}
+	}
+	var b strings.Builder
+	draw := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	whole := height + legendRow*((rows+1)/2)
+	draw(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`, width, whole, width, whole)
+	draw(`<rect width="100%%" height="100%%" fill="white"/>`)
+	draw(`<text x="%d" y="24" font-size="15" font-weight="bold">%s</text>`, left, text(p.Title))
+	for _, t := range x.ticks() {
+		draw(`<path d="M%.1f %dV%d" stroke="#ddd"/><text x="%.1f" y="%d" text-anchor="middle">%s</text>`, x.at(t), top, height-bottom, x.at(t), height-bottom+16, label(t))
+	}
+	for _, t := range y.ticks() {
+		draw(`<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%s</text>`, left, y.at(t), width-right, left-6, y.at(t)+4, label(t))
+	}
+	draw(`<path d="M%d %dV%dH%d" fill="none" stroke="black"/>`, left, top, height-bottom, width-right)
+	draw(`<text x="%d" y="%d" text-anchor="middle">%s</text>`, (left+width-right)/2, height-bottom+36, text(p.X))
+	draw(`<text transform="translate(18 %d) rotate(-90)" text-anchor="middle">%s</text>`, (top+height-bottom)/2, text(p.Y))
+	n := -1
+	for _, s := range p.Series {
+		if !s.Dashed {
+			n++
+		}
+		colour := colours[max(n, 0)%len(colours)]
+		dash := ""
+		if s.Dashed {
+			dash = ` stroke-dasharray="5 4" stroke-opacity="0.7"`
+		}
+		var line []string
+		for _, pt := range s.visible() {
+			line = append(line, fmt.Sprintf("%.1f,%.1f", x.at(pt.X), y.at(pt.Y)))
+			if !s.Dashed {
+				draw(`<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"><title>%s: %g, %g</title></circle>`, x.at(pt.X), y.at(pt.Y), colour, text(s.Name), pt.X, pt.Y)
+			}
+		}
+		draw(`<polyline points="%s" fill="none" stroke="%s" stroke-width="1.8"%s/>`, strings.Join(line, " "), colour, dash)
+		if !s.Dashed {
+			lx, ly := left+n%2*(width-left)/2, height-bottom+58+n/2*legendRow
+			draw(`<path d="M%d %dh18" stroke="%s" stroke-width="3"/><text x="%d" y="%d">%s</text>`, lx, ly-4, colour, lx+24, ly, text(s.Name))
+		}
+	}
+	draw(`<text x="%d" y="%d" font-size="11" fill="#444">%s</text>`, left, whole-12, text(p.Caption))
+	draw(`</svg>`)
+	written, err := io.WriteString(w, b.String())
+	return int64(written), err
+}
+
+// visible are the points that a logarithmic axis has a place for, from left to right.
+func (s Series) visible() []Point {
+	out := slices.DeleteFunc(slices.Clone(s.Points), func(p Point) bool {
+		return !(p.X > 0 && p.Y > 0) || math.IsInf(p.X, 0) || math.IsInf(p.Y, 0)
+	})
+	slices.SortFunc(out, func(a, b Point) int { return int(math.Copysign(1, a.X-b.X)) })
+	return out
+}
+
+// axes are those that hold every point.
+func (p *Plot) axes() (x, y axis, err error) {
+	x, y = axis{from: left, to: width - right}, axis{from: height - bottom, to: top}
+	any := false
+	for _, s := range p.Series {
+		for _, pt := range s.visible() {
+			any = true
+			x.hold(pt.X)
+			y.hold(pt.Y)
+		}
+	}
+	if !any {
+		return x, y, fmt.Errorf("plot %q: no point above 0", p.Title)
+	}
+	return x, y, nil
+}
+
+// axis is one, between powers of ten.
+type axis struct {
+	from, to  float64 // in the picture
+	low, high int     // exponents
+	some      bool
+}
+
+func (a *axis) hold(v float64) {
+	low, high := int(math.Floor(math.Log10(v))), int(math.Ceil(math.Log10(v)))
+	if !a.some {
+		a.low, a.high, a.some = low, high, true
+	}
+	a.low, a.high = min(a.low, low), max(a.high, high)
+	if a.low == a.high {
+		a.high++
+	}
+}
+
+func (a *axis) at(v float64) float64 {
+	return a.from + (a.to-a.from)*(math.Log10(v)-float64(a.low))/float64(a.high-a.low)
+}
+
+// ticks are powers of ten, so many that they can be told apart.
+func (a *axis) ticks() (out []float64) {
+	step := (a.high-a.low)/10 + 1
+	for e := a.low; e <= a.high; e += step {
+		out = append(out, math.Pow10(e))
+	}
+	return out
+}
+
+func label(v float64) string {
+	if v >= 1e-3 && v < 1e6 {
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	return fmt.Sprintf("%.0e", v)
+}
+
+func text(s string) string {
+	var b strings.Builder
+	_ = xml.EscapeText(&b, []byte(s)) // a Builder takes all
+	return b.String()
+}
