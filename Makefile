@@ -1,6 +1,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-PARTS   := build/parts
+# As the tests do: a place of your own keeps them for other checkouts.
+PARTS   := $(or $(PODRELOAD_PARTS),build/parts)
 N       ?= 200
 ROUNDS  ?= 5000
 
@@ -66,15 +67,17 @@ $(PARTS)/buildah/done: testenv/parts/fetch
 	@touch $@
 
 # One program of all parts of Kubernetes and kubectl, from a module of its own.
+# Known by what they say, not by their age: a new checkout does not build it anew.
 HYPERKUBE := testenv/kubernetes/hyperkube
-$(PARTS)/kubernetes/$(KUBERNETES): $(HYPERKUBE)/main.go $(HYPERKUBE)/go.mod
+HYPERKUBE_DONE := $(PARTS)/kubernetes/$(KUBERNETES)-$(shell cat $(HYPERKUBE)/main.go $(HYPERKUBE)/go.mod $(HYPERKUBE)/go.sum | sha256sum | cut -c1-12)
+$(HYPERKUBE_DONE):
 	@grep -q ' k8s.io/kubernetes $(KUBERNETES)$$' $(HYPERKUBE)/go.mod || { echo "parts: $(HYPERKUBE)/go.mod requires another Kubernetes than $(KUBERNETES)"; exit 1; }
 	@echo "parts: building Kubernetes $(KUBERNETES) (once; 5 to 10 minutes)"
 	@mkdir -p $(@D)
 	@cd $(HYPERKUBE) && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X k8s.io/component-base/version.gitVersion=$(KUBERNETES)" -o $(abspath $(@D))/kubernetes .
 	@touch $@
 
-parts-kubernetes: parts $(PARTS)/kubernetes/$(KUBERNETES) $(PARTS)/buildah/done ## get Kubernetes and buildah into build/parts, too
+parts-kubernetes: parts $(HYPERKUBE_DONE) $(PARTS)/buildah/done ## get Kubernetes and buildah into build/parts, too
 
 IMAGE    ?= podreload.io/podreload:$(VERSION)
 PLATFORM ?= linux/$(shell go env GOARCH)
