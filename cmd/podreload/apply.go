@@ -46,13 +46,13 @@ var applyCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		applier, closeApplier, err := openApplier(ctx, c)
+		applier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}
-		defer closeApplier()
+		defer applier.Close()
 		results, errs := each(jobs, func(job agent.Job) (applied, error) {
-			result, err := applyOne(ctx, applier, job, c.Bool("dry-run"))
+			result, err := applyOne(ctx, applier.Applier, job, c.Bool("dry-run"))
 			logrus.WithFields(logrus.Fields{"target": job.Target.Container, "result": result.Result}).Debug("done")
 			return result, err
 		})

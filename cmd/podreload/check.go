@@ -42,12 +42,12 @@ var checkCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		applier, closeApplier, err := openApplier(ctx, c)
+		applier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}
-		defer closeApplier()
-		results, errs := each(jobs, func(job agent.Job) (checked, error) { return checkOne(ctx, applier, job) })
+		defer applier.Close()
+		results, errs := each(jobs, func(job agent.Job) (checked, error) { return checkOne(ctx, applier.Applier, job) })
 		if err := print(c, results, checkTable(c, results)); err != nil {
 			return err
 		}

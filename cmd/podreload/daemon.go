@@ -47,29 +47,24 @@ var daemonCommand = &cli.Command{
 			return err
 		}
 		defer release()
-		applier, closeApplier, err := openApplier(ctx, c)
+		applier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}
-		defer closeApplier()
+		defer applier.Close()
 		applier.Shim.KeepSpare()
 		etcd, err := openSource(c)
 		if err != nil {
 			return err
 		}
 		defer etcd.Close()
-		client, err := openPods(c)
-		if err != nil {
-			return err
-		}
-		defer client.Close()
 
 		logrus.WithFields(logrus.Fields{
 			"version": version, "profiles": len(config.Profiles), "runtime": c.String("runtime-endpoint"), "etcd": endpoints(c),
 		}).Info("podreload runs")
 		node := &agent.Agent{
-			Containers: client, Source: etcd, Config: config, Profiles: template.Dir(c.String("confdir")), Applier: applier,
-			Starts: pods.Starts{Client: client, Socket: c.String("nri-socket")}, Resync: c.Duration("resync"), Log: logrus.StandardLogger(),
+			Containers: applier.pods, Source: etcd, Config: config, Profiles: template.Dir(c.String("confdir")), Applier: applier.Applier,
+			Starts: pods.Starts{Client: applier.pods, Socket: c.String("nri-socket")}, Resync: c.Duration("resync"), Log: logrus.StandardLogger(),
 		}
 		unserve, err := serveStatus(ctx, c, node)
 		if err != nil {

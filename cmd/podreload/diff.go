@@ -31,11 +31,11 @@ var diffCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		applier, closeApplier, err := openApplier(ctx, c)
+		applier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}
-		defer closeApplier()
+		defer applier.Close()
 		paint := plain
 		if wantsColor(c.String("color"), c.Root().Writer, os.Getenv) {
 			paint = coloured

@@ -14,8 +14,6 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
-	"github.com/podreload/podreload/daemonset/check"
-	"github.com/podreload/podreload/daemonset/exec"
 	"github.com/podreload/podreload/daemonset/pods"
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
@@ -119,86 +117,6 @@ func sameBuild(path string) error {
 		return fmt.Errorf("%s is not of the same build as podreload %s; install both from one build", path, version)
 	}
 	return nil
-}
-
-// openApplier opens what an apply needs. The caller closes it.
-func openApplier(ctx context.Context, c *cli.Command) (*agent.Applier, func(), error) {
-	store, err := openStore(c)
-	if err != nil {
-		return nil, nil, err
-	}
-	shim, err := sealShim()
-	if err != nil {
-		return nil, nil, err
-	}
-	checker, err := openChecker(ctx, c)
-	if err != nil {
-		shim.Close()
-		return nil, nil, err
-	}
-	closeAll := func() {
-		if err := checker.Close(); err != nil {
-			logrus.Warn(err)
-		}
-		shim.Close()
-	}
-	client, err := openPods(c)
-	if err != nil {
-		closeAll()
-		return nil, nil, err
-	}
-	runner, err := openExec(c, client)
-	if err != nil {
-		closeAll()
-		client.Close()
-		return nil, nil, err
-	}
-	applier := &agent.Applier{
-		Store: store, Shim: shim, Checker: checker, Exec: runner, Timeout: c.Duration("timeout"), By: by(c), Log: logrus.StandardLogger(),
-	}
-	return applier, func() {
-		closeAll()
-		client.Close()
-	}, nil
-}
-
-// by is who changes things, as logs and histories say it.
-func by(c *cli.Command) string {
-	if c.Name == "daemon" {
-		return c.Name
-	}
-	who := fmt.Sprintf("%s by user %d", c.Name, os.Getuid())
-	if name := os.Getenv("SUDO_USER"); name != "" {
-		who += " (sudo by " + name + ")"
-	}
-	return who
-}
-
-// openExec opens what runs reload commands. Their output comes through FIFOs, which
-// containerd's shims open by their paths.
-func openExec(c *cli.Command, client *pods.Client) (*exec.Client, error) {
-	dir, err := filepath.Abs(c.Root().String("state"))
-	if err != nil {
-		return nil, err
-	}
-	return exec.New(client.Containerd(), filepath.Join(dir, "exec"))
-}
-
-// openChecker opens the folder for twins, and clears away what a process that was
-// killed has left there.
-func openChecker(ctx context.Context, c *cli.Command) (*check.Checker, error) {
-	dir, err := filepath.Abs(c.Root().String("state"))
-	if err != nil {
-		return nil, err
-	}
-	checker, err := check.Open(filepath.Join(dir, "twins"), func(err error) { logrus.WithError(err).Warn("a twin is not cleared away whole") })
-	if err != nil {
-		return nil, err
-	}
-	if err := checker.Sweep(ctx); err != nil {
-		logrus.WithError(err).Warn("what an earlier podreload left is not cleared away whole")
-	}
-	return checker, nil
 }
 
 // view is the node as it is now: what runs, what was chosen, what is recorded.

@@ -49,11 +49,11 @@ var renderCommand = &cli.Command{
 		}
 		render := agent.Render
 		if c.String("profile") == "" { // templates may ask the container
-			applier, closeApplier, err := openApplier(ctx, c)
+			applier, err := openApplier(ctx, c)
 			if err != nil {
 				return err
 			}
-			defer closeApplier()
+			defer applier.Close()
 			render = applier.Render
 		}
 		raw := c.String("output") == "raw"

@@ -32,12 +32,12 @@ var rollbackCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		applier, closeApplier, err := openApplier(ctx, c)
+		applier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}
-		defer closeApplier()
-		result, err := rollBack(ctx, c, applier, jobs[0])
+		defer applier.Close()
+		result, err := rollBack(ctx, c, applier.Applier, jobs[0])
 		wake(ctx, c)
 		if result.Container == "" {
 			return err

@@ -43,11 +43,11 @@ var signalCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		applier, closeApplier, err := openApplier(ctx, c)
+		applier, err := openApplier(ctx, c)
 		if err != nil {
 			return err
 		}
-		defer closeApplier()
+		defer applier.Close()
 		var jobs []agent.Job
 		var errs []error
 		for _, t := range targets {

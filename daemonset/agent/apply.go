@@ -12,6 +12,7 @@ import (
 	"github.com/sirupsen/logrus"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/nsenter"
 )
@@ -99,6 +100,8 @@ func conclude(status *daemonset.Status, job Job, err error) {
 	case err != nil:
 		fail(status, StateOf(err), err)
 		return
+	case errors.Is(job.Away, source.ErrConnecting) && (status.State == daemonset.Live || status.State == daemonset.Applied):
+		// It was so before this agent, which will know in a moment whether etcd answers.
 	case job.Away != nil:
 		status.State = daemonset.Stale
 		status.Reason = fmt.Sprintf("the files of revision %d are in place: %v", status.Revision, job.Away)

@@ -115,3 +115,22 @@ func TestWait(t *testing.T) {
 		t.Errorf("%d reloads for %d puts, want one, or few where the machine paused", n, puts)
 	}
 }
+
+// TestRestartIsNoOutage: a new agent that has not heard of etcd yet does not say that what is live
+// was old.
+func TestRestartIsNoOutage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	live := r.live(c, r.put("first"))
+	r.stop()
+	r.start()
+	if s := r.live(c, r.put("second")); s.Reloads != live.Reloads+1 {
+		t.Errorf("%d reloads, want one more than %d", s.Reloads, live.Reloads)
+	}
+	r.stop()
+	if lines := r.said.lines("Stale"); len(lines) > 0 {
+		t.Errorf("it said %q", lines)
+	}
+}

@@ -173,9 +173,15 @@ func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 			}
 			count, _ = f.client.streams.now()
 		}
-		if timed && count == f.streams && f.ask(ctx) {
-			timer.Reset(min(callTimeout, f.client.every))
-			continue
+		if timed && count == f.streams {
+			if f.ask(ctx) {
+				timer.Reset(min(callTimeout, f.client.every))
+				continue
+			}
+			if wait := time.Until(f.rest); wait > 0 {
+				timer.Reset(wait)
+				continue
+			}
 		}
 		if count != f.streams && f.told {
 			return errReopen
@@ -196,7 +202,8 @@ func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 				f.proof.begin()
 			}
 			f.streams = count
-			timer.Reset(jitter(max(f.client.every, restFactor*time.Since(began))))
+			f.rest = time.Now().Add(restFactor * time.Since(began))
+			timer.Reset(jitter(f.client.every))
 			if err := f.review(); err != nil {
 				return err
 			}
@@ -232,6 +239,7 @@ func (f *feed) verify(ctx context.Context, timed bool) error {
 	if timed {
 		rests, err := f.client.rests(ctx, f.keys, f.state)
 		if err != nil || rests {
+			f.asked = false // etcd does not answer before it has written something
 			return err
 		}
 		f.unproved()

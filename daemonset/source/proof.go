@@ -26,11 +26,12 @@ import (
 //   - A feed that was behind at the last check is checked.
 //   - Watches apart are checked: one of them may be dead.
 type proof struct {
-	login      int64 // that of the watches' stream
-	asked      bool  // and no answer yet
-	unanswered int   // in a row
-	cheap      int   // proofs since the last check
-	told       bool  // an answer has come on this stream
+	login      int64     // that of the watches' stream
+	asked      bool      // and no answer yet
+	unanswered int       // in a row
+	cheap      int       // proofs since the last check
+	told       bool      // an answer has come on this stream
+	rest       time.Time // before it no timed check
 }
 
 const (
