@@ -170,8 +170,7 @@ func (r *rig) testEarlierState() {
 			r.t.Error(err)
 		}
 	}
-	r.put("resumed") // or with the next look, which is within a minute
-	r.eachServes("web", "resumed")
+	r.eachServes("web", "while paused")
 	r.reloadedOnce(before, r.are(2, daemonset.Live))
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -304,25 +303,6 @@ func (r *rig) testDrain() {
 	r.rolledOut("default", "deployment/drained")
 	r.eachServes("drained", "drained")
 	r.kubectl("delete", "deployment", "drained", "--wait")
-}
-
-// testOverlays has the API server look at every folder of manifests, as it is.
-func (r *rig) testOverlays() {
-	root, err := testenv.Repository()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	folders, err := filepath.Glob(filepath.Join(root, "daemonset", "manifests", "*"))
-	if err != nil || len(folders) == 0 {
-		r.t.Fatalf("no manifests: %v", err)
-	}
-	for _, folder := range folders {
-		ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
-		defer cancel()
-		if _, err := r.Kubectl(ctx, "apply", "-k", folder, "--dry-run=server", "--validate=strict"); err != nil {
-			r.t.Error(err)
-		}
-	}
 }
 
 // testSilence looks for the agent in the API server's audit log: it has no token, and asks nothing.
