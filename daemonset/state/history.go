@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"time"
 
 	"github.com/podreload/podreload/daemonset"
 )
@@ -106,12 +107,14 @@ func (s *Store) keepBack(id string, f Saved) error {
 	}
 	to, name := s.back(f)
 	if _, err := to.content(name, f.Content); err == nil {
-		return nil
+		now := time.Now()
+		return to.root.Chtimes(name, now, now) // it is on its way into a history again
 	}
 	data, err := s.content(id, f.Content)
 	if err != nil || len(data) > maxKeptFile {
 		return err
 	}
+	s.added.Add(1)
 	return to.replace(path.Dir(name)+"/."+id, name, data)
 }
 

@@ -1,6 +1,9 @@
 package state
 
-import "errors"
+import (
+	"errors"
+	"sync/atomic"
+)
 
 var (
 	// ErrNotFound: there is no record of that container.
@@ -16,6 +19,8 @@ var (
 type Store struct {
 	folder        // --state
 	kept   folder // --root
+
+	added atomic.Int64 // see [Store.Added]
 }
 
 // Open opens both directories, and makes them if they are missing.

@@ -23,9 +23,13 @@ const (
 	// maxDir bounds a directory's listing.
 	maxDir = 100_000
 
-	// young is what may be on its way into a history.
-	young = time.Hour
+	// young is what may be on its way into a history: it is written right before.
+	young = time.Minute
 )
+
+// Added is how many files one can go back to were kept since the last Trim. Between two they
+// only grow in number, since a content may belong to many histories.
+func (s *Store) Added() int { return int(s.added.Load()) }
 
 // Trim drops what is too old or too much of what is kept beyond the node's boot. What pods may want
 // at any time stays whatever its age, since a clock may be wrong, and keys that never change are
@@ -33,6 +37,7 @@ const (
 // histories that lead to what a target is pinned to. One caller at a time: the daemon. What it
 // cannot drop is in the error, and tried again by the next.
 func (s *Store) Trim(now time.Time, keys []string) error {
+	s.added.Store(0)
 	histories, err := s.kept.list("history")
 	if err != nil {
 		return err
