@@ -130,7 +130,7 @@ func (f *feed) offerNewest(values bool) (away error, changed bool) {
 	f.told.Store(true)
 	if f.offer.snapshot != before {
 		f.offer.number++
-		f.offer.rendering = &rendering{snapshot: f.offer.snapshot}
+		f.offer.rendering = f.offer.rendering.next(f.offer.snapshot)
 		f.known = time.Now()
 	}
 	for w := range f.workers {
