@@ -94,8 +94,8 @@ test-kubernetes: parts-kubernetes ## install the image and the manifests on a re
 faults: build parts ## kill agent, shim, nginx, containerd, etcd… 5000 times under load; ROUNDS=100 is quicker
 	go test -race -count=1 -timeout 24h -run TestFaults -v ./testenv/faults -faults.rounds=$(ROUNDS)
 
-soak: build parts ## 100,000 changes over 50 pods that come and go, then a flood of a minute: nothing may grow; about 20 minutes, CHANGES=10000 is quicker
-	go test -count=1 -timeout 24h -v ./testenv/soak -soak.changes=$(CHANGES) -soak.pods=$(PODS) -soak.every=5s -soak.plot=$(CURDIR)/testenv/plots/soak.svg -soak.flood=1m
+soak: build parts ## 100,000 changes over 50 pods that come and go, a flood of a minute, a million keys: nothing may grow; about 25 minutes, CHANGES=10000 is quicker
+	go test -count=1 -timeout 24h -v ./testenv/soak -soak.changes=$(CHANGES) -soak.pods=$(PODS) -soak.every=5s -soak.plot=$(CURDIR)/testenv/plots/soak.svg -soak.flood=1m -soak.keys=1000000 -soak.puts=200
 
 demo: build parts ## play the whole story once; KEEP=1 leaves it running
 	go run ./testenv/demo

@@ -37,6 +37,10 @@ func (s *state) put(it item) error {
 	if old, ok := s.tree.ReplaceOrInsert(it); ok {
 		s.removed(old)
 	}
+	return s.added(it)
+}
+
+func (s *state) added(it item) error {
 	if odd(it) {
 		s.odd++
 	}
