@@ -11,7 +11,9 @@
 // TestFlood puts ten thousand numbers a second under one prefix that one profile reads with a
 // wait: the reloads are bounded by it, the memory by what is there, and the last state wins.
 //
-// In `make test` both are short; `make soak` is the long run, whose table and plot stand in
+// TestKeys changes one of very many keys, of which two small files are made.
+//
+// In `make test` all are short; `make soak` is the long run, whose table stands in
 // testenv/README.md. Times are printed, never asserted.
 //
 // Goroutines belong to a test's run (writers, churn, probe, sampler) and end with its context.

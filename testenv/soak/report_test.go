@@ -35,8 +35,8 @@ var measures = []measure{
 	{"RSS, MB", func(s sample) float64 { return s.rss }, 0.2, always(8 * mb), mb},
 	{"PSS, MB", func(s sample) float64 { return s.pss }, 0.2, always(8 * mb), mb},
 	{"heap, MB", func(s sample) float64 { return s.heap }, 0.2, always(8 * mb), mb},
-	{"descriptors", func(s sample) float64 { return s.fds }, 0, fewFor(1), 0},
-	{"threads", func(s sample) float64 { return s.threads }, 0, always(16), 0},
+	{"descriptors", func(s sample) float64 { return s.fds }, 0, fewFor(4), 0}, // of applies under way
+	{"threads", func(s sample) float64 { return s.threads }, 0, fewFor(1), 0}, // in system calls; Go keeps those it once needed
 	{"goroutines", func(s sample) float64 { return s.goroutines }, 0, fewFor(1), 0},
 	{"files below --state", func(s sample) float64 { return s.stateFiles }, 0, fewFor(2), 0},
 	{"files below --root", func(s sample) float64 { return s.rootFiles }, 0.2, fewFor(20), 0},
@@ -68,21 +68,21 @@ func (r *run) wantFlat() {
 }
 
 // report prints the table and draws the plot.
-func (r *run) report(where string, phases map[string]int) {
+func (r *run) report(where string, before, after sample) {
 	r.t.Helper()
 	var out strings.Builder
 	total := r.samples[len(r.samples)-1].at
 	fmt.Fprintf(&out, "%s\n%d changes over %d pods in %s, %.0f a second; %d containers restarted, %d pods replaced\n",
 		where, r.put.Load(), len(r.targets), total.Round(time.Second), float64(r.put.Load())/total.Seconds(), r.restarted, r.replaced)
-	fmt.Fprintf(&out, "which came to %d renders, %d checks, %d commits, %d proofs\n\n", phases["render"], phases["check"], phases["commit"], phases["prove"])
+	fmt.Fprintf(&out, "which came to %d renders, %d checks, %d commits, %d proofs\n\n", after.phases["render"], after.phases["check"], after.phases["commit"], after.phases["prove"])
 	w := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "median of\tSECOND TENTH\tLAST TENTH")
+	fmt.Fprintln(w, "median of\tSECOND TENTH\tLAST TENTH\tAT REST BEFORE\tAND AFTER")
 	for _, m := range measures {
-		unit, format := m.unit, "%s\t%.1f\t%.1f\n"
+		unit, format := m.unit, "%s\t%.1f\t%.1f\t%.1f\t%.1f\n"
 		if unit == 0 {
-			unit, format = 1, "%s\t%.0f\t%.0f\n"
+			unit, format = 1, "%s\t%.0f\t%.0f\t%.0f\t%.0f\n"
 		}
-		fmt.Fprintf(w, format, m.name, r.tenth(1, m.of)/unit, r.tenth(9, m.of)/unit)
+		fmt.Fprintf(w, format, m.name, r.tenth(1, m.of)/unit, r.tenth(9, m.of)/unit, m.of(before)/unit, m.of(after)/unit)
 	}
 	a, b := r.within(total/10, total/5), r.within(total*9/10, total)
 	fmt.Fprintf(w, "put to container, median of %d and %d\t%s\t%s\n", len(a), len(b), at(a, 0.5), at(b, 0.5))
