@@ -4,6 +4,8 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 PARTS   := $(or $(PODRELOAD_PARTS),build/parts)
 N       ?= 200
 ROUNDS  ?= 5000
+CHANGES ?= 100000
+PODS    ?= 50
 
 CONTAINERD := github.com/containerd/containerd/v2
 V2         := v2.4.2
@@ -14,7 +16,7 @@ CODE        := cmd daemonset nsenter shim testenv
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build parts parts-kubernetes image test test-kubernetes faults demo bench bench-fleet vet lint ci clean
+.PHONY: help build parts parts-kubernetes image test test-kubernetes faults soak demo bench bench-fleet vet lint ci clean
 
 help: ## print this help
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -94,6 +96,9 @@ test-kubernetes: parts-kubernetes ## install the image and the manifests on a re
 
 faults: build parts ## kill agent, shim, nginx, containerd, etcd… 5000 times under load; ROUNDS=100 is quicker
 	go test -race -count=1 -timeout 24h -run TestFaults -v ./testenv/faults -faults.rounds=$(ROUNDS)
+
+soak: build parts ## 100,000 changes over 50 pods that come and go, a flood of a minute, a million keys: nothing may grow; about 25 minutes, CHANGES=10000 is quicker
+	go test -count=1 -timeout 24h -v ./testenv/soak -soak.changes=$(CHANGES) -soak.pods=$(PODS) -soak.every=5s -soak.plot=$(CURDIR)/testenv/plots/soak.svg -soak.flood=1m -soak.keys=1000000 -soak.puts=200
 
 demo: build parts ## play the whole story once; KEEP=1 leaves it running
 	go run ./testenv/demo

@@ -59,10 +59,10 @@ func (j Job) profile() *template.Profile { return j.Bound.Profile }
 // render makes the files of the job. What templates ask of the running container goes
 // to in, if there is one.
 func (j Job) render(in template.Inside) ([]daemonset.File, error) {
-	render := func() (*template.Rendered, error) {
+	render := func(parts template.Parts) (*template.Rendered, error) {
 		f := template.FactsOf(j.Target.Container)
 		f.Inside = in
-		return j.Bound.Render(j.Snapshot, f)
+		return j.Bound.RenderWith(j.Snapshot, f, parts)
 	}
 	shared, wait := j.rendering, othersWait
 	if shared == nil || shared.snapshot != j.Snapshot {

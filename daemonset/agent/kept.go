@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -18,19 +19,27 @@ import (
 	"github.com/podreload/podreload/daemonset/template"
 )
 
-// gather is how long snapshots that have shown to be good are gathered before they go to
-// the disk: keys that change all the time must not wear it out.
-const gather = 5 * time.Second
+// Keys that change all the time must not wear the disk out: snapshots that have shown to be good
+// are gathered before they go there, the longer the more had to be written last.
+const (
+	gather   = 5 * time.Second
+	keepRate = 512 << 10 // bytes a second; 100 MB go there every 200 s
+	keepPart = 20        // and no more than this part of the time
+)
 
-// trimEvery is how often what is kept is looked over.
-const trimEvery = time.Hour
+// What is kept is looked over so often, and when so many bytes were added for the way back.
+const (
+	trimEvery = time.Hour
+	trimAfter = 16 << 20
+)
 
 // keeper keeps the newest snapshots that led to live configurations, for containers that
 // start while etcd is away or holds what does not work. Its goroutine is [keeper.run], started
 // and ended by the Agent.
 type keeper struct {
-	store *state.Store
-	log   logrus.FieldLogger
+	store     *state.Store
+	log       logrus.FieldLogger
+	trimAfter int
 
 	mu      sync.Mutex
 	pending map[string]good
@@ -45,7 +54,7 @@ type good struct {
 }
 
 func newKeeper(store *state.Store, log logrus.FieldLogger) *keeper {
-	return &keeper{store: store, log: log, pending: map[string]good{}, used: map[string]int{}, wake: make(chan struct{}, 1)}
+	return &keeper{store: store, log: log, trimAfter: trimAfter, pending: map[string]good{}, used: map[string]int{}, wake: make(chan struct{}, 1)}
 }
 
 // keep takes a snapshot that has shown to be good. It never blocks.
@@ -81,13 +90,13 @@ func (k *keeper) run(ctx context.Context) {
 	trim := time.NewTimer(0)
 	defer trim.Stop()
 	used := func() []string { return nil } // which pods there are is not known at the start
+	var due <-chan time.Time               // when to write; nil: there is nothing
+	var rested time.Time                   // until when the disk rests
 	for {
 		select {
 		case <-ctx.Done():
 			k.flush()
 			return
-		case <-k.store.Full():
-			trim.Reset(0)
 		case <-trim.C:
 			if err := k.store.Trim(time.Now(), used()); err != nil {
 				k.log.WithError(err).Warn("of what is kept below --root not all that is old is dropped; it is tried again in an hour")
@@ -95,26 +104,46 @@ func (k *keeper) run(ctx context.Context) {
 			used = k.inUse
 			trim.Reset(trimEvery)
 		case <-k.wake:
-			select {
-			case <-ctx.Done():
-			case <-time.After(gather):
+			if due == nil {
+				due = time.After(max(gather, time.Until(rested)))
 			}
-			k.flush()
+			if k.store.Added() >= k.trimAfter {
+				trim.Reset(0)
+			}
+		case <-due:
+			rested, due = time.Now().Add(k.flush()), nil
 		}
 	}
 }
 
-func (k *keeper) flush() {
+// flush writes what is to be kept, and says how long the disk is to rest after that.
+func (k *keeper) flush() (rest time.Duration) {
 	k.mu.Lock()
 	pending := k.pending
 	k.pending = map[string]good{}
 	k.mu.Unlock()
+	began, wrote := time.Now(), 0
 	for key, g := range pending {
-		if err := k.store.KeepSnapshot(key, g.sensitive, g.snapshot.Encode); err != nil {
+		if err := k.store.KeepSnapshot(key, g.sensitive, func(to io.Writer) error {
+			return g.snapshot.Encode(counting{to, &wrote})
+		}); err != nil {
 			k.log.WithError(err).WithFields(logrus.Fields{"profile": g.profile, "revision": g.snapshot.Revision()}).
 				Warn("what is live is not kept for pods that start while etcd is away; the next change tries again")
 		}
 	}
+	return max(keepPart*time.Since(began), time.Duration(wrote)*time.Second/keepRate)
+}
+
+// counting counts what is written.
+type counting struct {
+	io.Writer
+	n *int
+}
+
+func (c counting) Write(b []byte) (int, error) {
+	n, err := c.Writer.Write(b)
+	*c.n += n
+	return n, err
 }
 
 // keptKey names what is kept of a profile for pods with these keys.

@@ -13,11 +13,14 @@ import (
 
 // rendering is what one snapshot makes of a profile for all pods of a feed: the first that asks
 // makes it, and the others take it, unless it asked something of the pod, the container or the
-// clock. It is safe for concurrent use.
+// clock. What an earlier snapshot came to and none of the changed keys concerns is not made again. It is
+// safe for concurrent use.
 type rendering struct {
 	snapshot *source.Snapshot
 
 	mu    sync.Mutex
+	parts template.Parts // of earlier snapshots, as they hold for this; then of this
+	made  bool           // they are of this
 	state renderingState
 	first chan struct{} // closed when the first has ended; nil before it begins
 	files []daemonset.File
@@ -32,6 +35,9 @@ const (
 	various                // each pod has its own
 )
 
+// render makes the files of one pod, some of which may be known.
+type render func(template.Parts) (*template.Rendered, error)
+
 // othersWait is how long a render is waited for that may be the common one. It can be kept by
 // the container that it asks, and then each makes its own.
 const othersWait = time.Second
@@ -41,6 +47,9 @@ func (r *rendering) next(s *source.Snapshot) *rendering {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := &rendering{snapshot: s}
+	if changed, ok := s.Since(r.snapshot); ok {
+		n.parts = r.parts.For(s, changed)
+	}
 	if r.state == various {
 		n.state = various
 	}
@@ -49,7 +58,7 @@ func (r *rendering) next(s *source.Snapshot) *rendering {
 
 // of answers with the common files, or calls render. While nobody knows whether they are
 // common one renders and the others wait for a while.
-func (r *rendering) of(wait time.Duration, render func() (*template.Rendered, error)) ([]daemonset.File, error) {
+func (r *rendering) of(wait time.Duration, render render) ([]daemonset.File, error) {
 	r.mu.Lock()
 	state, first := r.state, r.first
 	if state == unknown && first == nil {
@@ -57,7 +66,7 @@ func (r *rendering) of(wait time.Duration, render func() (*template.Rendered, er
 	}
 	r.mu.Unlock()
 	if state == various {
-		return files(render())
+		return r.own(render)
 	}
 	if state == unknown && first == nil {
 		return r.begin(render)
@@ -69,7 +78,7 @@ func (r *rendering) of(wait time.Duration, render func() (*template.Rendered, er
 	if all, err, ok := r.all(); ok {
 		return all, err
 	}
-	return files(render())
+	return r.own(render)
 }
 
 // all are the common files, if they are known to be.
@@ -80,8 +89,8 @@ func (r *rendering) all() (all []daemonset.File, err error, ok bool) {
 }
 
 // begin renders as the first.
-func (r *rendering) begin(render func() (*template.Rendered, error)) ([]daemonset.File, error) {
-	rendered, err := render()
+func (r *rendering) begin(render render) ([]daemonset.File, error) {
+	rendered, err := r.with(render)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	close(r.first)
@@ -96,6 +105,26 @@ func (r *rendering) begin(render func() (*template.Rendered, error)) ([]daemonse
 		r.state = various
 	}
 	return files(rendered, err)
+}
+
+// own renders for one pod alone.
+func (r *rendering) own(render render) ([]daemonset.File, error) { return files(r.with(render)) }
+
+// with renders with the parts that are known, and keeps those of the first who has all.
+func (r *rendering) with(render render) (*template.Rendered, error) {
+	r.mu.Lock()
+	parts := r.parts
+	r.mu.Unlock()
+	rendered, err := render(parts)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.made {
+		r.parts, r.made = rendered.Parts, true
+	}
+	return rendered, nil
 }
 
 // passes says whether a render may go well the next time, with the same values: its bounds

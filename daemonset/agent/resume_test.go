@@ -45,10 +45,10 @@ func TestBefore(t *testing.T) {
 	k.flush()
 
 	a := &Applier{Store: store}
-	if s := a.before(bound("/other"))(); s != nil {
+	if s := a.earlier(bound("/other")).begin(); s != nil {
 		t.Errorf("of other keys there is revision %d", s.Revision())
 	}
-	s := a.before(bound("/web"))()
+	s := a.earlier(bound("/web")).begin()
 	if s == nil {
 		t.Fatal("what was kept is not there")
 	}
@@ -66,7 +66,7 @@ func TestBefore(t *testing.T) {
 	if diff := cmp.Diff(1, len(files)); err != nil || diff != "" {
 		t.Fatalf("files kept: %v, %v", files, err)
 	}
-	if s := a.before(bound("/web"))(); s != nil {
+	if s := a.earlier(bound("/web")).begin(); s != nil {
 		t.Errorf("what is damaged is taken: revision %d", s.Revision())
 	}
 }

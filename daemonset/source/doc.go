@@ -6,7 +6,8 @@
 // [Client.Subscribe] and wait on [Subscription.Changed] (the agent). A
 // subscription is level-triggered: Changed says that [Subscription.Current] may
 // answer something new, never what, so a slow reader skips what was overtaken
-// and always ends at the last state.
+// and always ends at the last state. [Snapshot.Since] tells which keys the events
+// have changed between two snapshots, while that is remembered.
 //
 // Keys are confd's: absolute paths. A key means itself and all below it, so /a
 // covers /a and /a/b but never /ab; "/" covers all that begins with a slash.

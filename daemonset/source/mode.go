@@ -80,6 +80,7 @@ func (f *feed) take(ctx context.Context, events []*clientv3.Event) error {
 		return nil
 	}
 	for _, e := range fresh {
+		f.state.changes.add(string(e.Kv.Key))
 		if e.Type == clientv3.EventTypeDelete {
 			f.state.delete(string(e.Kv.Key))
 			continue

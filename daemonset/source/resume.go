@@ -13,15 +13,16 @@ func (f *feed) resume(s *Snapshot) {
 	}
 }
 
-// thaw makes a state of the snapshot; nil where it is not one of keys.
+// thaw makes a state of the snapshot, which nobody else has; nil where it is not one of keys. They
+// share the tree: two of a million keys would be felt.
 func (s *Snapshot) thaw(keys []string) *state {
 	if s == nil {
 		return nil
 	}
 	out := newState()
-	out.cluster, out.revision = s.cluster, s.revision
+	out.tree, out.cluster, out.revision = s.tree.Clone(), s.cluster, s.revision
 	s.tree.Ascend(func(it item) bool {
-		if !coveredBy(keys, it.key()) || out.put(it) != nil {
+		if !coveredBy(keys, it.key()) || out.added(it) != nil {
 			out = nil
 		}
 		return out != nil

@@ -15,6 +15,7 @@ type Snapshot struct {
 	cluster  uint64
 	revision int64
 	odd      int // keys that are no clean paths
+	changes  journal
 }
 
 // Revision is etcd's revision that the snapshot was read at, or that of the

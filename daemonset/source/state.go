@@ -20,6 +20,7 @@ type state struct {
 	proved   int64 // the revision up to which a watch had brought all; 0, or lower than revision, says nothing
 	bytes    int
 	odd      int // keys that are no clean paths
+	changes  journal
 
 	// top is the newest key while known says so; no key is ever newer. It is
 	// asked for at every check, and a walk over a million keys is felt.
@@ -29,13 +30,17 @@ type state struct {
 
 func newState() *state {
 	const degree = 32
-	return &state{tree: btree.NewG(degree, byKey), known: true}
+	return &state{tree: btree.NewG(degree, byKey), known: true, changes: journal{of: new(byte)}}
 }
 
 func (s *state) put(it item) error {
 	if old, ok := s.tree.ReplaceOrInsert(it); ok {
 		s.removed(old)
 	}
+	return s.added(it)
+}
+
+func (s *state) added(it item) error {
 	if odd(it) {
 		s.odd++
 	}
@@ -84,7 +89,7 @@ func (s *state) newest() item {
 // snapshot freezes what the state holds now. The tree is copied on write, so
 // this costs the same for one key and for a million.
 func (s *state) snapshot() *Snapshot {
-	return &Snapshot{tree: s.tree.Clone(), cluster: s.cluster, revision: s.revision, odd: s.odd}
+	return &Snapshot{tree: s.tree.Clone(), cluster: s.cluster, revision: s.revision, odd: s.odd, changes: s.changes}
 }
 
 // odd says whether the key is no clean path.

@@ -162,14 +162,14 @@ func (s *Store) keepBack(id string, f Saved) error {
 	}
 	to, name := s.back(f)
 	if _, err := to.content(name, f.Content); err == nil {
-		now := time.Now() // nor may it be dropped at this moment for one that nobody uses
-		return to.root.Chtimes(name, now, now)
+		now := time.Now()
+		return to.root.Chtimes(name, now, now) // it is on its way into a history again
 	}
 	data, err := s.content(id, f.Content)
 	if err != nil || len(data) > maxKeptFile {
 		return err
 	}
-	s.grew(len(data))
+	s.added.Add(max(int64(len(data)), block))
 	return to.replace(path.Dir(name)+"/."+id, name, data)
 }
 

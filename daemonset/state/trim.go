@@ -17,7 +17,6 @@ const (
 	maxHistories = 2000
 	maxHistory   = 256 << 20
 	maxSecret    = 32 << 20 // of them in memory, where others live, too
-	maxGrowth    = 16 << 20 // added until the next Trim
 
 	// maxAge is how long a history or a snapshot stays that nobody adds to.
 	maxAge = 30 * 24 * time.Hour
@@ -25,9 +24,16 @@ const (
 	// maxDir bounds a directory's listing.
 	maxDir = 100_000
 
-	// young is what may be on its way into a history.
-	young = time.Hour
+	// young is what may be on its way into a history: it is written right before.
+	young = time.Minute
 )
+
+// block is what the smallest file takes of a disk, in bytes.
+const block = 4096
+
+// Added is how much room files that one can go back to have taken since the last Trim, in bytes. Between
+// two it only grows, since a content may belong to many histories.
+func (s *Store) Added() int { return int(s.added.Load()) }
 
 // Trim drops what is too old or too much of what is kept beyond the node's boot. What pods may want
 // at any time stays whatever its age, since a clock may be wrong, and keys that never change are

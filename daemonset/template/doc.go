@@ -12,7 +12,9 @@
 // [Load] reads a confdir, [Profile.Bind] writes out what a profile takes from a
 // pod, [Bound.Keys] are the keys to read, and [Bound.Render] makes the files.
 // Pods for which [Bound.ID] is equal can share a feed of keys; if
-// [Rendered.Asked] is empty they can share the files, too.
+// [Rendered.Asked] is empty they can share the files, too. [Rendered.Parts] are those
+// files that depended on keys alone, with what each has read: [Bound.RenderWith] takes them
+// as they are until one of these keys changes.
 //
 // # What it does not do
 //

@@ -47,6 +47,11 @@ type Asked struct {
 	Time      bool // the clock: no two renders are equal
 }
 
+// or is what either depended on.
+func (a Asked) or(b Asked) Asked {
+	return Asked{a.Pod || b.Pod, a.Container || b.Container, a.Inside || b.Inside, a.Time || b.Time}
+}
+
 // podFunctions are those that the TOML's templates have too.
 var podFunctions = []string{"annotation", "container", "label", "namespace", "node", "pod"}
 

@@ -18,22 +18,39 @@ var defaultLimits = limits{bytes: 16 << 20, time: 10 * time.Second, memory: maxH
 
 // Rendered is what a profile comes to for one target.
 type Rendered struct {
-	Files []daemonset.File // in the order of the resources; they belong to the caller
+	Files []daemonset.File // in the order of the resources; they belong to the caller, but for what Data holds
 	Asked Asked            // what they depend on besides the snapshot
+	Parts Parts            // what of them can be used again
 }
 
 // Render makes all files, or none and a [RenderError].
 func (b *Bound) Render(kv KV, facts Facts) (*Rendered, error) {
+	return b.RenderWith(kv, facts, Parts{})
+}
+
+// RenderWith is Render where parts of an earlier one hold for kv: what they have is not made anew.
+func (b *Bound) RenderWith(kv KV, facts Facts, parts Parts) (*Rendered, error) {
 	s := &session{facts: facts}
-	files := make([]daemonset.File, 0, len(b.Resources))
-	for _, r := range b.Resources {
-		data, err := s.render(kv, r)
-		if err == nil {
-			err = r.checkFormat(data)
+	var asked Asked // by those before
+	out := &Rendered{Files: make([]daemonset.File, 0, len(b.Resources)), Parts: Parts{plain: kv.Plain()}}
+	for i, r := range b.Resources {
+		made, ok := parts.of(i)
+		data := made.data
+		if !ok {
+			var err error
+			from := newReads(kv)
+			s.asked = Asked{}
+			data, err = s.render(from, r)
+			if err == nil {
+				err = r.checkFormat(data)
+			}
+			made = from.part(data, s.asked)
+			asked = asked.or(s.asked)
+			if err != nil {
+				return nil, renderError(b.Profile, r, err, asked)
+			}
 		}
-		if err != nil {
-			return nil, renderError(b.Profile, r, err, s.asked)
-		}
+		out.Parts.parts = append(out.Parts.parts, made)
 		file := daemonset.File{
 			Resource: r.Name, Path: r.Dest, Data: data,
 			Mode: r.Mode, UID: r.UID, GID: r.GID,
@@ -45,9 +62,10 @@ func (b *Bound) Render(kv KV, facts Facts) (*Rendered, error) {
 		if r.GID == nil {
 			file.Group = r.Group
 		}
-		files = append(files, file)
+		out.Files = append(out.Files, file)
 	}
-	return &Rendered{Files: files, Asked: s.asked}, nil
+	out.Asked = asked
+	return out, nil
 }
 
 // Render binds the profile and renders it.
