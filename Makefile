@@ -3,6 +3,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 PARTS   := build/parts
 N       ?= 200
 ROUNDS  ?= 5000
+PODS    ?= 10,100
 
 CONTAINERD := github.com/containerd/containerd/v2
 V2         := v2.4.2
@@ -13,7 +14,7 @@ CODE        := cmd daemonset nsenter shim testenv
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help build parts parts-kubernetes image test test-kubernetes faults demo bench bench-fleet vet lint ci clean
+.PHONY: help build parts parts-kubernetes image test test-kubernetes faults demo bench bench-many bench-fleet vet lint ci clean
 
 help: ## print this help
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 18
@@ -96,7 +97,10 @@ demo: build parts ## play the whole story once; KEEP=1 leaves it running
 	go run ./testenv/demo
 
 bench: build parts $(PARTS)/receiver ## measure the crossing against other ways; N=1000 measures more often
-	go run ./testenv/bench -n $(N)
+	go run ./testenv/bench -n $(N) -pods $(PODS)
+
+bench-many: build parts ## measure one change in 10, 100 and 250 pods of nginx, and draw it; about ten minutes, 4 GB
+	go run ./testenv/bench -n 0 -pods 10,100,250 -plots testenv/plots
 
 bench-fleet: ## measure what 1 to 1000 agents cost an etcd of three members; about eight minutes, no root
 	go run ./testenv/fleet
