@@ -63,9 +63,12 @@ func many(ctx context.Context, out io.Writer, s *scene, sizes []int, plots strin
 		if err := errors.Join(err, end()); err != nil {
 			return fmt.Errorf("%d pods: %w", size, err)
 		}
+		if err := r.table(out); err != nil {
+			return err
+		}
 		all = append(all, r)
 	}
-	return errors.Join(manyTable(out, all), manyPlots(plots, all))
+	return manyPlots(plots, all)
 }
 
 // result is what was measured with one number of pods. The first effort is the floor.

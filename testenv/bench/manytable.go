@@ -22,25 +22,23 @@ const maxOverhead = 1.3
 // after their first render of one key.
 const confdEach = "26 to 29"
 
-func manyTable(out io.Writer, all []result) error {
+func (r result) table(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	for _, r := range all {
-		fmt.Fprintf(w, "\none change, %d pods\tSIGNALLED\tDONE\tP95\tRATIO\tNGINX'S CPU\tITS OWN\tA POD\tCPU RATIO\tMACHINE\tPSS\tGOAL\n", r.pods)
-		floor := r.efforts[0]
-		for i, e := range r.efforts {
-			ratio, goal, pss := e.times(floor), "", ""
-			if i == 1 || i == 2 {
-				goal = mark(fmt.Sprintf("at most %.1f times the floor", maxOverhead), ratio <= maxOverhead)
-			}
-			if e.daemon != nil {
-				pss = mb(e.memory.pss)
-			}
-			rounds := time.Duration(len(e.done))
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.2f\t%s\t%s\t%s\t%.2f\t%s\t%s\t%s\n", e.name, ms(median(e.told)), ms(median(e.done)), ms(quantile(e.done, 0.95)), ratio,
-				ms(e.nginx/rounds), ms(e.mine/rounds), ms(e.perPod(r.pods)), float64(e.mine+e.nginx)/float64(floor.mine+floor.nginx), ms(e.whole/rounds), pss, goal)
+	fmt.Fprintf(w, "\none change, %d pods\tSIGNALLED\tDONE\tP95\tRATIO\tNGINX'S CPU\tITS OWN\tA POD\tMACHINE\tPSS\tGOAL\n", r.pods)
+	floor := r.efforts[0]
+	for i, e := range r.efforts {
+		ratio, goal, pss := e.times(floor), "", ""
+		if i == 1 || i == 2 {
+			goal = mark(fmt.Sprintf("at most %.1f", maxOverhead), ratio <= maxOverhead)
 		}
-		fmt.Fprintf(w, "confd in each, in memory: %s MiB a pod\n", confdEach)
+		if e.daemon != nil {
+			pss = mb(e.memory.pss)
+		}
+		rounds := time.Duration(len(e.done))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.2f\t%s\t%s\t%s\t%s\t%s\t%s\n", e.name, ms(median(e.told)), ms(median(e.done)), ms(quantile(e.done, 0.95)), ratio,
+			ms(e.nginx/rounds), ms(e.mine/rounds), ms(e.perPod(r.pods)), ms(e.whole/rounds), pss, goal)
 	}
+	fmt.Fprintf(w, "confd in each, in memory\t\t\t\t\t\t\t\t\t%s MiB a pod\n", confdEach)
 	return w.Flush()
 }
 
