@@ -3,8 +3,7 @@ package nsenter
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -118,23 +117,58 @@ func openProc(pid int) (int, error) {
 	return fd, sentinel(err)
 }
 
+// ReadProc reads a file of /proc/PID, at most limit bytes of it. Whose it is has to be asked
+// afterwards. The error is the kernel's.
+func ReadProc(pid int, name string, limit int) ([]byte, error) {
+	b, err := read(unix.AT_FDCWD, fmt.Sprintf("/proc/%d/%s", pid, name), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read /proc/%d/%s: %w", pid, name, err)
+	}
+	return b, nil
+}
+
 // readAt reads a file below the handle, at most limit bytes of it.
 func readAt(dir int, name string, limit int) ([]byte, error) {
-	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	b, err := read(dir, name, limit)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, sentinel(err))
 	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, int64(limit)))
-	return b, sentinel(err)
+	return b, nil
+}
+
+// read reads a file of /proc by as few system calls as that takes: an os.File asks the
+// poller first, and grows what it reads into by little. A proof reads dozens.
+func read(dir int, name string, limit int) ([]byte, error) {
+	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	const usual = 2048 // status has less
+	b := make([]byte, 0, min(limit, usual))
+	for len(b) < limit {
+		if len(b) == cap(b) {
+			b = slices.Grow(b, min(limit-len(b), len(b)))
+		}
+		n, err := unix.Read(fd, b[len(b):min(cap(b), limit)])
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return nil, err
+		case n == 0:
+			return b, nil
+		default:
+			b = b[:len(b)+n]
+		}
+	}
+	return b, nil
 }
 
 // linkAt reads a link below the handle. It is empty, without an error, when
 // the process has no such thing: a zombie, or a kernel thread.
 func linkAt(dir int, name string) (string, error) {
-	b := make([]byte, unix.PathMax)
-	n, err := unix.Readlinkat(dir, name, b)
+	var b [unix.PathMax]byte
+	n, err := unix.Readlinkat(dir, name, b[:])
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		return "", nil

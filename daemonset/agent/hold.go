@@ -6,6 +6,7 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/nsenter"
 )
 
 // perWorker is how many generations of old workers may drain at once unless the
@@ -46,13 +47,22 @@ func draining(job Job, c *crossing) error {
 	if c.server == nil || c.preset == nil {
 		return nil
 	}
+	least := perWorker
+	if job.profile().MaxDraining != nil {
+		least = *job.profile().MaxDraining
+	}
+	// Who they are is only looked at where there are so many: else that would be a
+	// good part of what a reload costs.
+	if children, err := nsenter.Children(c.server.Pid()); err == nil && len(children) < least && c.server.Alive() == nil {
+		return nil
+	}
 	serving, old, err := c.preset.Census(c.server)
 	if err != nil {
 		return failed(serverState(err), err)
 	}
-	limit := perWorker * max(1, serving)
-	if job.profile().MaxDraining != nil {
-		limit = *job.profile().MaxDraining
+	limit := least
+	if job.profile().MaxDraining == nil {
+		limit = perWorker * max(1, serving)
 	}
 	if old < limit {
 		return nil

@@ -79,7 +79,7 @@ func (p Preset) checkCommand(master *nsenter.Process) (Command, error) {
 
 // readWords reads a file of /proc that holds strings, each with a NUL behind it.
 func readWords(pid int, file string) ([]string, error) {
-	b, err := readProc(pid, file, maxCommand+1)
+	b, err := nsenter.ReadProc(pid, file, maxCommand+1)
 	switch {
 	case err != nil:
 		return nil, gone(pid, err)

@@ -28,7 +28,7 @@ func stuck(t *testing.T, init, master *nsenter.Process) (release func()) {
 	defer pr.Close()
 	hup(t, master)
 	poll(t, time.Now().Add(patience), func() bool { // where the kernel has it wait to open a FIFO
-		b, err := readProc(master.Pid(), "wchan", maxTitle)
+		b, err := nsenter.ReadProc(master.Pid(), "wchan", maxTitle)
 		return err == nil && (string(b) == "wait_for_partner" || string(b) == "fifo_open")
 	})
 	says(t, pr, "still at work")

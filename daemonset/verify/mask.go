@@ -3,10 +3,10 @@ package verify
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"syscall"
+
+	"github.com/podreload/podreload/nsenter"
 )
 
 // Caps on what is read of a file in /proc.
@@ -27,7 +27,7 @@ func (m mask) idle() bool { return !m.pending && !m.blocked }
 // readMask reads the mask of a process's main thread, which the kernel prints
 // under the lock that guards it: both parts are of one moment.
 func readMask(pid int, sig syscall.Signal) (mask, error) {
-	b, err := readProc(pid, "status", maxStatus)
+	b, err := nsenter.ReadProc(pid, "status", maxStatus)
 	if err != nil {
 		return mask{}, err
 	}
@@ -71,15 +71,6 @@ func parseMask(status []byte, sig syscall.Signal) (mask, error) {
 // answers makes the read hang. So it is read only while one target is proved,
 // never to find a server.
 func readTitle(pid int) (string, error) {
-	b, err := readProc(pid, "cmdline", maxTitle)
+	b, err := nsenter.ReadProc(pid, "cmdline", maxTitle)
 	return string(b), err
-}
-
-func readProc(pid int, file string, limit int64) ([]byte, error) {
-	f, err := os.Open(fmt.Sprintf("/proc/%d/%s", pid, file))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, limit))
 }

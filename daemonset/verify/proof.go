@@ -16,6 +16,14 @@ const (
 	shortest = 500 * time.Microsecond
 	longest  = 20 * time.Millisecond
 
+	// Where old and new workers run side by side for a known time, nothing can be
+	// proved before it is over, and the end of an old worker is an event. On a node full
+	// of servers that reload at once, looks are what a proof costs: there it is looked
+	// seldom until a new worker is there, but so often that none of the time side by
+	// side falls between two looks, and then not again before that time is over.
+	unhurried = 4 * time.Millisecond
+	sparse    = 50 * time.Millisecond
+
 	// attentive is how often is looked while another reload is under way: its
 	// end must not be missed.
 	attentive = 2 * time.Millisecond
@@ -124,7 +132,12 @@ func (pr *Proof) Wait(ctx context.Context) error {
 
 func (pr *Proof) wait(ctx context.Context) error {
 	var idleSince time.Time
-	for pause := shortest; ; pause = min(2*pause, longest) {
+	var beside time.Time // until when old and new run side by side at least
+	pause, limit := shortest, longest
+	if pr.preset.Overlap > longest {
+		pause, limit = unhurried, min(pr.preset.Overlap/2, sparse)
+	}
+	for ; ; pause = min(2*pause, limit) {
 		since := pr.looked
 		if err := pr.look(); err != nil {
 			return err
@@ -164,7 +177,17 @@ func (pr *Proof) wait(ctx context.Context) error {
 		case err != nil:
 			return fmt.Errorf("%w: %w", pr.notTaken(seen, m), err)
 		}
-		if pr.sleep(ctx, pause) {
+		switch {
+		case seen.born == 0:
+			beside = time.Time{}
+		case beside.IsZero():
+			beside, limit = since.Add(min(pr.preset.Overlap, 2*sparse)), longest
+		}
+		wait := pause
+		if !pr.busy {
+			wait = max(pause, time.Until(beside))
+		}
+		if pr.sleep(ctx, wait) {
 			pause = shortest
 		}
 	}

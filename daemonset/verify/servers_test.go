@@ -64,7 +64,7 @@ func accepted(t *testing.T, pod *testenv.Pod, port string) bool {
 		t.Fatal(err)
 	}
 	for _, file := range []string{"net/tcp", "net/tcp6"} {
-		b, err := readProc(pid, file, 1<<20)
+		b, err := nsenter.ReadProc(pid, file, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,7 @@ import (
 const (
 	maxCheck      = 80 * time.Millisecond // the goal for a check that is not remembered
 	maxRemembered = time.Millisecond      // and for one that is
-	crowd         = 20                    // how many are started at once
+	atOnce        = 20                    // how many are started at once
 	rounds        = 100                   // at most: a check takes much longer than a crossing
 )
 
@@ -74,8 +74,8 @@ func checks(ctx context.Context, out io.Writer, s *scene, n int) (err error) {
 	if err := race(ctx, []*way{fresh, remembered, exec}, min(n, rounds), func(int) {}); err != nil {
 		return err
 	}
-	many := &way{name: fmt.Sprintf("%d different ones at once, until the last", crowd), do: t.many}
-	if err := race(ctx, []*way{many}, max(3, min(n, rounds)/crowd), func(int) {}); err != nil {
+	many := &way{name: fmt.Sprintf("%d different ones at once, until the last", atOnce), do: t.many}
+	if err := race(ctx, []*way{many}, max(3, min(n, rounds)/atOnce), func(int) {}); err != nil {
 		return err
 	}
 	cpu, err := t.cpu(ctx)
@@ -141,12 +141,12 @@ func (t *tryout) check(ctx context.Context, comment string) error {
 }
 
 func (t *tryout) many(ctx context.Context, _ string) error {
-	ended := make(chan error, crowd)
-	for range crowd {
+	ended := make(chan error, atOnce)
+	for range atOnce {
 		go func(comment string) { ended <- t.check(ctx, comment) }(t.next())
 	}
 	var errs []error
-	for range crowd {
+	for range atOnce {
 		errs = append(errs, <-ended)
 	}
 	return errors.Join(errs...)
@@ -159,14 +159,14 @@ func (t *tryout) cpu(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	for range crowd {
+	for range atOnce {
 		if err := t.check(ctx, t.next()); err != nil {
 			return 0, err
 		}
 	}
 	time.Sleep(10 * rest)
 	after, err := used()
-	return (after - before) / crowd, err
+	return (after - before) / atOnce, err
 }
 
 func used() (sum time.Duration, err error) {

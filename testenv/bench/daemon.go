@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,7 +46,7 @@ type daemon struct {
 	cmd  *exec.Cmd
 }
 
-func startDaemon(dir string, n *testenv.Node, e *testenv.Etcd, conf map[string]string) (*daemon, error) {
+func startDaemon(dir string, n *testenv.Node, e *testenv.Etcd, conf map[string]string, flags ...string) (*daemon, error) {
 	if err := testenv.WriteTree(filepath.Join(dir, "etc"), conf); err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func startDaemon(dir string, n *testenv.Node, e *testenv.Etcd, conf map[string]s
 		return nil, err
 	}
 	defer log.Close()
-	d.cmd = exec.Command(d.line[0], append(d.line[1:], "daemon")...)
+	d.cmd = exec.Command(d.line[0], slices.Concat(d.line[1:], []string{"daemon"}, flags)...)
 	d.cmd.Stderr = log
 	if err := d.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start podreload (is it built?): %w", err)

@@ -15,30 +15,46 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/podreload/podreload/testenv"
 )
 
 func main() {
-	n := flag.Int("n", 200, "how often each way is measured")
+	n := flag.Int("n", 200, "how often each way is measured; 0: only the table of many pods")
+	pods := flag.String("pods", "10,100", "how many pods one change goes to")
+	plots := flag.String("plots", "", "the folder for the plots of many pods; empty: none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second ^C ends it at once
-	if err := run(ctx, *n); err != nil {
+	if err := run(ctx, *n, *pods, *plots); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, n int) (err error) {
+func run(ctx context.Context, n int, pods, plots string) (err error) {
+	sizes, err := numbers(pods)
+	if err != nil {
+		return err
+	}
 	if os.Geteuid() != 0 {
 		return errors.New("podreload works with namespaces: run make bench as root")
 	}
 	load := testenv.LoadAverage()
 	s := &scene{}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	if n == 0 {
+		if err := s.openNode(ctx); err != nil {
+			return err
+		}
+		fmt.Printf("\n%s, %s; load average %s before\n", time.Now().Format(time.DateOnly), testenv.Machine(), load)
+		return many(ctx, os.Stdout, s, sizes, plots)
+	}
 	if err := s.open(ctx); err != nil {
 		return err
 	}
@@ -50,7 +66,22 @@ func run(ctx context.Context, n int) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(table(os.Stdout, s, n, load), checks(ctx, os.Stdout, s, n), proofs(ctx, os.Stdout, s, n), manyKeys(ctx, os.Stdout, s, n))
+	return errors.Join(table(os.Stdout, s, n, load), checks(ctx, os.Stdout, s, n), proofs(ctx, os.Stdout, s, n), manyKeys(ctx, os.Stdout, s, n),
+		many(ctx, os.Stdout, s, sizes, plots))
+}
+
+// numbers reads a list as 10,100; each is greater than the one before.
+func numbers(list string) (all []int, err error) {
+	last := 0
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n <= last {
+			return nil, fmt.Errorf("-pods %s: want numbers that grow, as 10,100", list)
+		}
+		last = n
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 // progress says what takes a moment.

@@ -35,11 +35,27 @@ type closer func() error
 
 func (f closer) Close() error { return f() }
 
-func (s *scene) open(ctx context.Context) (err error) {
+// openNode starts the first node, and etcd.
+func (s *scene) openNode(ctx context.Context) (err error) {
 	if s.dir, err = os.MkdirTemp("", "podreload-bench-"); err != nil {
 		return err
 	}
 	s.later(closer(func() error { return os.RemoveAll(s.dir) }))
+	progress("starting containerd and etcd")
+	if s.node, err = s.startNode(ctx, testenv.Debian); err != nil {
+		return err
+	}
+	if s.etcd, err = testenv.StartEtcd(ctx, filepath.Join(s.dir, "etcd")); err != nil {
+		return err
+	}
+	s.later(s.etcd)
+	return nil
+}
+
+func (s *scene) open(ctx context.Context) (err error) {
+	if err := s.openNode(ctx); err != nil {
+		return err
+	}
 	cold, err := s.seal()
 	if err != nil {
 		return err
@@ -49,14 +65,7 @@ func (s *scene) open(ctx context.Context) (err error) {
 		return err
 	}
 	sealed.KeepSpare() // as a program does that crosses again and again
-	progress("starting containerd, etcd and %d targets", targets)
-	if s.node, err = s.startNode(ctx, testenv.Debian); err != nil {
-		return err
-	}
-	if s.etcd, err = testenv.StartEtcd(ctx, filepath.Join(s.dir, "etcd")); err != nil {
-		return err
-	}
-	s.later(s.etcd)
+	progress("starting %d targets", targets)
 	target, err := s.startTargets(ctx)
 	if err != nil {
 		return err
