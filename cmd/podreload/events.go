@@ -17,9 +17,9 @@ import (
 var eventsCommand = &cli.Command{
 	Name:  "events",
 	Usage: "what happened on the node, as its daemon saw it",
-	Description: "KIND is Change, Turn (a target stands otherwise), Start, Pause, Resume, Config (conf.d), Etcd, Runtime (containerd) or\n" +
-		"Daemon; of Etcd and Runtime STATE is Stale (it went away) or Live (it is back). The daemon keeps the last 1000. -o json prints one object a line. Exits with 1 if no daemon runs, or if it\n" +
-		"ends while it is followed.",
+	Description: "KIND is Change, Turn (a target stands otherwise: a pause is one to Paused), Start, Config (conf.d), Etcd, Runtime\n" +
+		"(containerd) or Daemon; of Etcd and Runtime STATE is Stale (it went away) or Live (it is back). The daemon keeps the last\n" +
+		"1000. -o json prints one object a line. Exits with 1 if no daemon runs, or if it ends while it is followed.",
 	Flags: append(formatFlags("table"),
 		&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what happens from now on"},
 		&cli.IntFlag{Name: "last", Aliases: []string{"n"}, Value: 50, Validator: validLast, Usage: "at most the last `N` of what happened"},
