@@ -73,7 +73,7 @@ func printEvent(c *cli.Command, w io.Writer, e daemonset.Event) error {
 	if e.Pod != "" {
 		target = nameOf(e.Namespace, e.Pod, e.Name)
 	}
-	_, err := fmt.Fprintf(w, eventLine, e.Time.UTC().Format(time.RFC3339), e.Kind, line(string(e.State)), line(target), line(e.Profile), line(e.Reason))
+	_, err := fmt.Fprintf(w, eventLine, e.Time.UTC().Format(time.RFC3339), line(string(e.Kind)), line(string(e.State)), line(target), line(e.Profile), line(e.Reason))
 	return err
 }
 
