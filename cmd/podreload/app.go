@@ -52,7 +52,7 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 		},
 		Commands: []*cli.Command{
 			daemonCommand, psCommand, podsCommand, profilesCommand, inspectCommand, renderCommand, diffCommand,
-			checkCommand, checkConfigCommand, applyCommand, signalCommand, pauseCommand, resumeCommand, historyCommand, rollbackCommand,
+			checkCommand, checkConfigCommand, applyCommand, signalCommand, pauseCommand, resumeCommand, pausesCommand, historyCommand, rollbackCommand,
 			statusCommand, eventsCommand, infoCommand, versionCommand,
 		},
 		Suggest:                true,

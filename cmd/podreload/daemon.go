@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/check"
 	"github.com/podreload/podreload/daemonset/pods"
 	"github.com/podreload/podreload/daemonset/status"
 	"github.com/podreload/podreload/daemonset/template"
@@ -32,6 +33,10 @@ var daemonCommand = &cli.Command{
 		}
 		if c.Duration("resync") < time.Second {
 			return usagef("--resync %s: it must be 1s or more", c.Duration("resync"))
+		}
+		if c.Duration("resync") >= check.Remember {
+			logrus.Warnf("--resync %s: that a server is live with its files is known for %s, and then again at the next look; between them "+
+				"containers start with what they have; a shorter --resync mends it", c.Duration("resync"), check.Remember)
 		}
 		if err := confdForbids(c); err != nil {
 			return err

@@ -17,9 +17,9 @@ import (
 var eventsCommand = &cli.Command{
 	Name:  "events",
 	Usage: "what happened on the node, as its daemon saw it",
-	Description: "KIND is Change, Turn (a target stands otherwise), Start, Pause, Resume, Config (conf.d), Etcd, Runtime (containerd) or\n" +
-		"Daemon; of Etcd and Runtime STATE is Stale (it went away) or Live (it is back). The daemon keeps the last 1000. -o json prints one object a line. Exits with 1 if no daemon runs, or if it\n" +
-		"ends while it is followed.",
+	Description: "KIND is Change, Turn (a target stands otherwise: a pause is one to Paused), Start, Config (conf.d), Etcd, Runtime\n" +
+		"(containerd) or Daemon; of Etcd and Runtime STATE is Stale (it went away) or Live (it is back). The daemon keeps the last\n" +
+		"1000. -o json prints one object a line. Exits with 1 if no daemon runs, or if it ends while it is followed.",
 	Flags: append(formatFlags("table"),
 		&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "go on with what happens from now on"},
 		&cli.IntFlag{Name: "last", Aliases: []string{"n"}, Value: 50, Validator: validLast, Usage: "at most the last `N` of what happened"},
@@ -73,7 +73,7 @@ func printEvent(c *cli.Command, w io.Writer, e daemonset.Event) error {
 	if e.Pod != "" {
 		target = nameOf(e.Namespace, e.Pod, e.Name)
 	}
-	_, err := fmt.Fprintf(w, eventLine, e.Time.UTC().Format(time.RFC3339), e.Kind, line(string(e.State)), line(target), line(e.Profile), line(e.Reason))
+	_, err := fmt.Fprintf(w, eventLine, e.Time.UTC().Format(time.RFC3339), line(string(e.Kind)), line(string(e.State)), line(target), line(e.Profile), line(e.Reason))
 	return err
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,21 +42,32 @@ var historyCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
-		changes := make([]change, 0, len(entries))
-		t := table{header: []string{"TIME", "REVISION", "STATE", "BACK", "BY", "WROTE", "TOLD", "REASON"}}
-		for i := range entries {
-			e := entries[len(entries)-1-i]
-			changes = append(changes, change{Event: e.Event, Back: len(e.Files) > 0})
-			back := "-"
-			if len(e.Files) > 0 {
-				back = "yes"
-			}
-			t.rows = append(t.rows, []string{
-				e.Time.Local().Format(time.DateTime), revision(e.Revision), string(e.State), back, e.By, dash(strings.Join(e.Wrote, ",")), toldBy(e.Event), e.Reason,
-			})
-		}
-		return print(c, changes, t)
+		changes := changesOf(entries)
+		return print(c, changes, historyTable(changes))
 	},
+}
+
+// changesOf are those of a history, the newest first.
+func changesOf(entries []state.Entry) []change {
+	changes := make([]change, 0, len(entries))
+	for _, e := range slices.Backward(entries) {
+		changes = append(changes, change{Event: e.Event, Back: len(e.Files) > 0})
+	}
+	return changes
+}
+
+func historyTable(changes []change) table {
+	t := table{header: []string{"TIME", "REVISION", "STATE", "BACK", "BY", "WROTE", "TOLD", "REASON"}}
+	for _, e := range changes {
+		back := "-"
+		if e.Back {
+			back = "yes"
+		}
+		t.rows = append(t.rows, []string{
+			e.Time.Local().Format(time.DateTime), revision(e.Revision), string(e.State), back, e.By, dash(strings.Join(e.Wrote, ",")), toldBy(e.Event), e.Reason,
+		})
+	}
+	return t
 }
 
 // toldBy is how the server was told to reload.

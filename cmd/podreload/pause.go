@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -26,7 +27,7 @@ var pauseCommand = &cli.Command{
 	ArgsUsage: "ID... | --profile NAME | --all",
 	Description: "What is in place stays. An apply that is under way comes to its end. A pause holds over restarts of podreload and of\n" +
 		"the node, and for a target it is kept by the names of pod and container, so also over the container's restarts. What\n" +
-		"is paused are the daemon and `apply`; `signal` wants --force. podreload ps shows Paused, and since when and by whom.",
+		"is paused are the daemon and `apply`; `signal` wants --force. podreload pauses lists what is paused.",
 	Flags: pauseFlags(),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		return eachPause(ctx, c, func(store *state.Store, p state.Pause) error {
@@ -45,7 +46,8 @@ var resumeCommand = &cli.Command{
 	Usage:     "take a pause or a rollback back: targets get what etcd says now",
 	ArgsUsage: "ID... | --profile NAME | --all",
 	Description: "Each pause is taken back as it was given: that of the node by --all, that of a profile by --profile. It is no error\n" +
-		"if there was none.",
+		"if there was none. ID may also be the full namespace/pod/container of one that no longer runs; podreload pauses lists\n" +
+		"what is paused.",
 	Flags: pauseFlags(),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		return eachPause(ctx, c, func(store *state.Store, p state.Pause) error {
@@ -74,20 +76,19 @@ func eachPause(ctx context.Context, c *cli.Command, do func(*state.Store, state.
 	if named != 1 {
 		return needsID(c)
 	}
-	pauses := []state.Pause{{Profile: c.String("profile")}}
-	if c.Args().Present() {
-		var err error
-		if pauses, err = pausesOf(ctx, c); err != nil {
-			return err
-		}
-	} else if err := knownProfile(c); err != nil {
-		return err
-	}
 	store, err := openStore(c)
 	if err != nil {
 		return err
 	}
 	defer store.Close()
+	pauses := []state.Pause{{Profile: c.String("profile")}}
+	if c.Args().Present() {
+		if pauses, err = pausesOf(ctx, c, store); err != nil {
+			return err
+		}
+	} else if err := knownProfile(c); err != nil {
+		return err
+	}
 	for _, p := range pauses {
 		if err := do(store, p); err != nil {
 			return err
@@ -106,14 +107,31 @@ func wake(ctx context.Context, c *cli.Command) {
 	}
 }
 
-func pausesOf(ctx context.Context, c *cli.Command) (pauses []state.Pause, err error) {
+// pausesOf are those of the targets that the command line names. What is paused already is known by
+// its full name, whether it runs or not: its pod may have gone, or be between two crashes.
+func pausesOf(ctx context.Context, c *cli.Command, store *state.Store) (pauses []state.Pause, err error) {
+	before, err := store.Pauses()
+	if err != nil {
+		return nil, err
+	}
+	var rest []string
+	for _, ref := range c.Args().Slice() {
+		if slices.ContainsFunc(before, func(p state.Pause) bool { return p.Target != "" && p.Target == ref }) {
+			pauses = append(pauses, state.Pause{Target: ref})
+		} else {
+			rest = append(rest, ref)
+		}
+	}
+	if len(rest) == 0 {
+		return pauses, nil
+	}
 	v, err := look(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	targets, err := pickAll(v.targets, c.Args().Slice())
+	targets, err := pickAll(v.targets, rest)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w, and podreload pauses what is paused", err)
 	}
 	for _, t := range targets {
 		if t.Container.ID == "" {

@@ -18,8 +18,8 @@ import (
 var statusCommand = &cli.Command{
 	Name:  "status",
 	Usage: "the node at a glance, as its daemon sees it",
-	Description: "What the daemon follows and whether that answers, the targets of each profile by state, and each target that\n" +
-		"needs attention. Exits with 1 if no daemon runs; podreload ps and podreload info work without one.",
+	Description: "What the daemon follows and whether that answers, the targets of each profile by state, what is paused, and each\n" +
+		"target that needs attention. Exits with 1 if no daemon runs; podreload ps and podreload info work without one.",
 	Flags: formatFlags("table"),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if err := noArgs(c); err != nil {
@@ -31,8 +31,27 @@ var statusCommand = &cli.Command{
 		if err != nil {
 			return noDaemon(c, err)
 		}
-		return print(c, report, reportTable(report, time.Now()))
+		pauses, err := readPauses(c)
+		if err != nil {
+			return err
+		}
+		g := glance{Report: report, Pauses: pauseRows(pauses, placesOf(report.Targets))}
+		return print(c, g, g.table(time.Now()))
 	},
+}
+
+// glance is what the daemon says, and what people have said.
+type glance struct {
+	status.Report
+	Pauses []pauseRow `json:"pauses"`
+}
+
+func placesOf(targets []daemonset.TargetView) []place {
+	var all []place
+	for _, t := range targets {
+		all = append(all, place{t.Profile, nameOf(t.Namespace, t.Pod, t.Name)})
+	}
+	return all
 }
 
 func openStatus(c *cli.Command) *status.Client { return status.NewClient(c.Root().String("state")) }
@@ -46,7 +65,7 @@ func noDaemon(c *cli.Command, err error) error {
 	return err
 }
 
-func reportTable(r status.Report, now time.Time) table {
+func (r glance) table(now time.Time) table {
 	t := table{header: []string{"WHAT", "STATE", "DETAIL"}}
 	add := func(what, state, detail string) { t.rows = append(t.rows, []string{what, state, detail}) }
 	add("daemon", "runs", fmt.Sprintf("%s, process %d, since %s", r.Version, r.Pid, ago(r.Since, now)))
@@ -73,6 +92,13 @@ func reportTable(r status.Report, now time.Time) table {
 			}
 		}
 		add("profile "+p.Name, counted(of), detail)
+	}
+	for _, p := range r.Pauses {
+		detail := "by " + p.By + ", " + ago(p.Since, now)
+		if p.Pin != "" {
+			detail += ", to stay at revision " + revision(p.Revision)
+		}
+		add("paused: "+p.String(), "holds "+howMany(p.Targets), detail+"; "+p.resume()+" takes it back")
 	}
 	for _, one := range r.Targets {
 		if !needsAttention(one) {

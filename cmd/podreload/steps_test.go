@@ -49,6 +49,7 @@ func commands() map[string]func(*testscript.TestScript, bool, []string) {
 	add("containerd", 1, runtimeDo) // containerd stop|start
 	add("scrape", 2, scrape)        // scrape PATH RE...: until what is served at $LISTEN matches
 	add("restart", 1, restart)      // restart POD: another container nginx in the place of the old one
+	add("remove", 1, remove)        // remove POD
 	add("lock", 1, lock)            // lock ID: hold the container's lock until the script ends
 	return all
 }
@@ -228,6 +229,15 @@ func restart(ctx context.Context, ts *testscript.TestScript, s *scene, args []st
 		ts.Setenv("ID", c.ID)
 	}
 	return err
+}
+
+func remove(ctx context.Context, _ *testscript.TestScript, s *scene, args []string) error {
+	pod, err := s.pod(args[0])
+	if err != nil {
+		return err
+	}
+	delete(s.pods, args[0])
+	return pod.Remove(ctx)
 }
 
 func lock(ctx context.Context, _ *testscript.TestScript, s *scene, args []string) error {

@@ -59,7 +59,7 @@ func Open(dir string, report func(error)) (*Checker, error) {
 	}
 	c := &Checker{
 		base: dir, report: report, turns: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
-		runtimes: ociRuntimes{sealed: map[string]sealed{}},
+		runtimes: ociRuntimes{sealed: map[string]*sealed{}},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if err := c.open(); err != nil {

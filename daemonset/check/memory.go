@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// remember is how long a verdict stands. Not everything that it depends on
+	// Remember is how long a verdict stands. Not everything that it depends on
 	// is in the key: the contents of volumes, and what DNS says, are not.
-	remember = 10 * time.Minute
+	Remember = 10 * time.Minute
 
 	// maxRemembered is how many verdicts are kept, the last used.
 	maxRemembered = 1024
@@ -61,7 +61,7 @@ func (m *memory) entry(k key, now time.Time) *entry {
 	if at == nil {
 		return nil
 	}
-	if e := at.Value.(*entry); now.Sub(e.at) < remember {
+	if e := at.Value.(*entry); now.Sub(e.at) < Remember {
 		m.used.MoveToFront(at)
 		return e
 	}

@@ -19,10 +19,10 @@ func TestMemory(t *testing.T) {
 		t.Error("an empty memory knows something")
 	}
 	m.passed(k, Verdict{Output: "fine", Took: time.Second}, now)
-	if v, refusal, ok := m.find(k, now.Add(remember-1)); !ok || refusal != nil || v != (Verdict{Output: "fine", Took: time.Second, Remembered: true}) {
+	if v, refusal, ok := m.find(k, now.Add(Remember-1)); !ok || refusal != nil || v != (Verdict{Output: "fine", Took: time.Second, Remembered: true}) {
 		t.Errorf("a pass: %+v, %v, %v", v, refusal, ok)
 	}
-	if _, _, ok := m.find(k, now.Add(remember)); ok {
+	if _, _, ok := m.find(k, now.Add(Remember)); ok {
 		t.Error("a pass stands for good")
 	}
 	// Refusals stand longer each time, and end with a pass.

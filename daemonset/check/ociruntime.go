@@ -45,11 +45,12 @@ func (c *Checker) run(ctx context.Context, binary string, r call) error {
 		// Pdeathsig goes by the thread, which therefore stays until the end.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		exe, err := c.runtimes.path(binary)
+		exe, done, err := c.runtimes.program(binary)
 		if err != nil {
 			return err
 		}
-		pid, err := syscall.ForkExec(exe, append([]string{"runc"}, r.args...), attr)
+		pid, err := syscall.ForkExec(exe, append([]string{"runc"}, r.args...), attr) // returns when it is executed
+		done()
 		if err != nil {
 			return fmt.Errorf("start the OCI runtime %s: %w", binary, err)
 		}

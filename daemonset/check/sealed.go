@@ -20,48 +20,75 @@ const maxSealed = 8
 // is one too many), and that copy is a large part of the time it takes.
 type ociRuntimes struct {
 	mu     sync.Mutex
-	sealed map[string]sealed
+	sealed map[string]*sealed
 }
 
-// sealed is a program and what its file was when it was copied.
+// sealed is a program and what its file was when it was copied. One whose file was replaced
+// stays open until nobody is about to execute it: its number would be another file's.
 type sealed struct {
-	fd   int
-	file os.FileInfo
+	fd       int
+	file     os.FileInfo
+	users    int
+	replaced bool
 }
 
-// path returns what to execute for the OCI runtime at path.
-func (o *ociRuntimes) path(path string) (string, error) {
+// program returns what to execute for the OCI runtime at path. The caller calls done when it
+// has been.
+func (o *ociRuntimes) program(path string) (exe string, done func(), err error) {
 	file, err := os.Stat(path)
 	if err != nil {
-		return "", fmt.Errorf("the container's OCI runtime: %w", err)
+		return "", nil, fmt.Errorf("the container's OCI runtime: %w", err)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	s, ok := o.sealed[path]
-	if ok && (!os.SameFile(s.file, file) || !s.file.ModTime().Equal(file.ModTime()) || s.file.Size() != file.Size()) {
-		unix.Close(s.fd)
-		delete(o.sealed, path)
-		ok = false
+	s := o.sealed[path]
+	if s != nil && !s.of(file) {
+		o.retire(path)
+		s = nil
 	}
-	if !ok {
+	if s == nil {
 		if len(o.sealed) >= maxSealed {
-			return path, nil
+			return path, func() {}, nil
 		}
 		fd, err := nsenter.SealProgram("podreload-runtime", path, 0)
 		if err != nil {
-			return path, nil // a script, or a node that executes nothing from memory
+			return path, func() {}, nil // a script, or a node that executes nothing from memory
 		}
-		s = sealed{fd: fd, file: file}
+		s = &sealed{fd: fd, file: file}
 		o.sealed[path] = s
 	}
-	return "/proc/self/fd/" + strconv.Itoa(s.fd), nil
+	s.users++
+	return "/proc/self/fd/" + strconv.Itoa(s.fd), sync.OnceFunc(func() { o.done(s) }), nil
+}
+
+func (s *sealed) of(file os.FileInfo) bool {
+	return os.SameFile(s.file, file) && s.file.ModTime().Equal(file.ModTime()) && s.file.Size() == file.Size()
+}
+
+func (o *ociRuntimes) done(s *sealed) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	s.users--
+	s.closeUnused()
+}
+
+func (o *ociRuntimes) retire(path string) {
+	s := o.sealed[path]
+	delete(o.sealed, path)
+	s.replaced = true
+	s.closeUnused()
+}
+
+func (s *sealed) closeUnused() {
+	if s.replaced && s.users == 0 {
+		unix.Close(s.fd)
+	}
 }
 
 func (o *ociRuntimes) close() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, s := range o.sealed {
-		unix.Close(s.fd)
+	for path := range o.sealed {
+		o.retire(path)
 	}
-	clear(o.sealed)
 }

@@ -48,7 +48,7 @@ const (
 	maxHeader      = 8 << 10
 	headerTimeout  = 5 * time.Second
 	writeTimeout   = 10 * time.Second
-	idleTimeout    = time.Minute
+	idleTimeout    = 5 * time.Second // who asks more seldom connects anew
 	endTimeout     = 2 * time.Second
 )
 
@@ -95,7 +95,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, h http.Handler, read
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: read, WriteTimeout: write, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxHeader, BaseContext: func(net.Listener) context.Context { return ctx },
-		ErrorLog: log.New(lines{s.Log}, "", 0),
+		ErrorLog: log.New(lines{s.Log}, "", 0), ConnState: turned,
 	}
 	ended := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {

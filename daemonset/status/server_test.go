@@ -318,33 +318,40 @@ func TestSlowSocket(t *testing.T) {
 	}
 }
 
-// TestManyConnections: those above the limit are closed, and the others served.
+// TestManyConnections: whoever holds many of them, and renews them, does not keep a probe out.
 func TestManyConnections(t *testing.T) {
-	s := serve(t, nil)
-	first, err := net.Dial("tcp", s.Address().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Close()
-	for range maxConnections + 5 {
-		c, err := net.Dial("tcp", s.Address().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-	}
-	extra, err := net.Dial("tcp", s.Address().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer extra.Close()
-	if n, err := extra.Read(make([]byte, 1)); err == nil {
-		t.Errorf("one too many got %d bytes", n)
-	}
-	if _, err := io.WriteString(first, "GET /healthz HTTP/1.0\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(first).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
-		t.Errorf("the first: %q, %v", line, err)
+	const whole = "GET /healthz HTTP/1.1\r\nHost: x\r\n"
+	for name, says := range map[string][]string{
+		"silent":              {""},
+		"half a request":      {"GET /hea"},
+		"kept alive":          {whole + "\r\n"},
+		"that owe their body": {whole + "Content-Length: 9\r\n\r\n"},
+		"of all kinds":        {"", "GET /hea", whole + "\r\n", whole + "Content-Length: 9\r\n\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, nil)
+			for range 3 {
+				for i := range maxConnections + 5 {
+					c, err := net.Dial("tcp", s.Address().String())
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer c.Close()
+					text := says[i%len(says)]
+					if _, err := io.WriteString(c, text); err != nil {
+						t.Fatal(err)
+					}
+					if text != whole+"\r\n" {
+						continue
+					}
+					if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+						t.Fatalf("connection %d: %q, %v", i, line, err)
+					}
+				}
+				if code, body := s.get(t, "GET", "/healthz"); code != http.StatusOK {
+					t.Errorf("beside %d connections: %d %s", maxConnections+5, code, body)
+				}
+			}
+		})
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 )
 
 // SocketName is the socket's name in the state directory.
@@ -62,38 +61,4 @@ type named struct {
 func (n *named) Close() (err error) {
 	n.once.Do(func() { err = errors.Join(os.Remove(n.path), n.UnixListener.Close()) })
 	return err
-}
-
-// limited closes the connections that are more than max at once.
-type limited struct {
-	net.Listener
-	max  int32
-	open atomic.Int32
-}
-
-// Accept is that of [net.Listener].
-func (l *limited) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if l.open.Add(1) <= l.max {
-			return &counted{Conn: c, open: &l.open}, nil
-		}
-		l.open.Add(-1)
-		c.Close()
-	}
-}
-
-type counted struct {
-	net.Conn
-	open *atomic.Int32
-	once sync.Once
-}
-
-// Close is that of [net.Conn].
-func (c *counted) Close() error {
-	c.once.Do(func() { c.open.Add(-1) })
-	return c.Conn.Close()
 }
