@@ -101,7 +101,7 @@ demo: build parts ## play the whole story once; KEEP=1 leaves it running
 bench: build parts $(PARTS)/receiver ## measure the crossing against other ways; N=1000 measures more often
 	go run ./testenv/bench -n $(N)
 
-bench-fleet: ## measure what 1 to 1000 agents cost an etcd of three members; about eight minutes, no root
+bench-fleet: ## measure what 1 to 1000 agents cost an etcd of three members; about nine minutes, no root
 	go run ./testenv/fleet
 
 vet: ## go vet

@@ -57,6 +57,9 @@ func rollBack(ctx context.Context, c *cli.Command, applier *agent.Applier, job a
 		return applied{}, err
 	}
 	name := job.Target.Container.String()
+	if err := applier.Store.Secure(name, entry); err != nil {
+		return applied{}, err
+	}
 	pin := state.Pause{Target: name, By: by(c), Since: time.Now(), Pin: entry.Digest, Revision: entry.Revision}
 	before, err := applier.Store.Pause(ctx, pin)
 	if err != nil {

@@ -20,6 +20,7 @@ type deed struct {
 	ran      []string
 	revision int64  // of what was tried, also where it went back
 	digest   string // the same
+	back     bool   // what was placed last were the previous files
 }
 
 // place notes what one crossing has changed.
@@ -35,6 +36,7 @@ func (d *deed) place(want goal, rec *state.Record, result shim.Result, signal in
 	if d.revision = want.revision; want.back && rec.Next != nil {
 		d.revision = rec.Next.Revision
 	}
+	d.back = want.back
 	if d.digest == "" || !want.back {
 		d.digest = want.digest
 	}
@@ -51,7 +53,7 @@ func (a *Applier) account(job Job, rec state.Record) {
 		Time: time.Now(), Kind: daemonset.Change, By: a.By, State: rec.State, Reason: rec.Reason,
 		Revision: did.revision, Digest: did.digest, Wrote: did.wrote, Signal: did.signal, Ran: did.ran,
 	}.About(rec.Status)}
-	if rec.Next == nil && !rec.Owed && did.digest == rec.Digest && rec.State != daemonset.RolledBack {
+	if rec.Next == nil && !rec.Owed && did.digest == rec.Digest && !did.back {
 		e.Files = rec.Good
 	}
 	log := a.log().WithFields(logrus.Fields{

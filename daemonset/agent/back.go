@@ -20,12 +20,20 @@ func (a *Applier) reject(ctx context.Context, job Job, want goal, rec *state.Rec
 	if sameContents(previous.files, want.all()) {
 		return cause // it was live before with the same files: nothing to go back to
 	}
-	rec.Rejected, rec.Why = want.digest, cause.Error()
+	if want.instead != nil { // what is wanted, and was rejected, is something else
+		rec.NotTaken = append(rec.NotTaken[max(0, len(rec.NotTaken)-maxNotTaken):], want.digest)
+	} else {
+		rec.Rejected = want.digest
+	}
+	rec.Why = cause.Error()
 	if err := a.restore(ctx, job, rec); err != nil {
 		return failed(StateOf(err), fmt.Errorf("%w; the previous files come back: %w", cause, err))
 	}
 	return failed(daemonset.RolledBack, fmt.Errorf("%w; the previous files are back and live", cause))
 }
+
+// maxNotTaken bounds how many digests are remembered, and one more.
+const maxNotTaken = 7
 
 // restore puts the previous files in place, and has the server that is there now
 // reload them.

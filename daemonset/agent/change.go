@@ -75,7 +75,7 @@ func (a *Applier) remember(ctx context.Context, job Job, c *crossing, want goal,
 	if err != nil {
 		return failed(daemonset.Failed, err)
 	}
-	rec.Good = append(rec.Good, saved...)
+	rec.Good, rec.GoodDigest = append(rec.Good, saved...), ""
 	return nil
 }
 
@@ -172,7 +172,7 @@ func (a *Applier) begin(want goal, rec *state.Record) error {
 // finish makes what was just proved the way back of the next apply.
 func finish(want goal, rec *state.Record, result shim.Result) {
 	if !want.back {
-		rec.Good = rec.Next.Files
+		rec.Good, rec.GoodDigest = rec.Next.Files, want.digest
 		for i, r := range result.Files {
 			if r.After != nil {
 				rec.Good[i].Mode, rec.Good[i].UID, rec.Good[i].GID = attributes(*r.After)
@@ -180,7 +180,7 @@ func finish(want goal, rec *state.Record, result shim.Result) {
 		}
 		rec.Good = slices.DeleteFunc(rec.Good, func(s state.Saved) bool { return s.Absent && s.Remove })
 		if want.instead == nil { // else what was rejected is still what is wanted
-			rec.Rejected, rec.Why = "", ""
+			rec.Rejected, rec.Why, rec.NotTaken = "", "", nil
 		}
 	}
 	rec.Owed, rec.Next = false, nil

@@ -46,6 +46,7 @@ type offer struct {
 	number   int              // of the snapshot, in their order
 	away     error            // why it may be old
 	best     *source.Snapshot // the newest that led to a live configuration; nil before the first
+	earlier  *earlier         // what was such before there was this feed; nil with best
 
 	rendering *rendering // of the snapshot
 }
@@ -63,7 +64,7 @@ func (f *feed) good(s offer) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.offer.best == nil || s.number > f.best { // else a slow worker comes with it late
-		f.offer.best, f.best = s.snapshot, s.number
+		f.offer.best, f.best, f.offer.earlier = s.snapshot, s.number, nil
 		f.keeper.keep(f.bound, s.snapshot)
 	}
 }
@@ -130,7 +131,7 @@ func (f *feed) offerNewest(values bool) (away error, changed bool) {
 	f.told.Store(true)
 	if f.offer.snapshot != before {
 		f.offer.number++
-		f.offer.rendering = &rendering{snapshot: f.offer.snapshot}
+		f.offer.rendering = f.offer.rendering.next(f.offer.snapshot)
 		f.known = time.Now()
 	}
 	for w := range f.workers {

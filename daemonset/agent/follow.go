@@ -130,7 +130,9 @@ func (a *Agent) start(ctx context.Context, t daemonset.Target) {
 	f := a.feeds[key]
 	if f == nil {
 		feedCtx, cancel := context.WithCancel(ctx)
-		f = &runningFeed{feed: newFeed(key, a.Source.Resume(job.Bound.Keys(), a.Applier.before(job.Bound)), job.Bound, a.keeper, a.etcd), cancel: cancel}
+		kept := a.Applier.earlier(job.Bound)
+		f = &runningFeed{feed: newFeed(key, a.Source.Resume(job.Bound.Keys(), kept.begin), job.Bound, a.keeper, a.etcd), cancel: cancel}
+		f.offer.earlier = kept
 		f.share = share(t.Container.Pod.Node, profile.Name, profile.Splay)
 		a.feeds[key] = f
 		a.group.Go(func() { f.run(feedCtx) })

@@ -27,6 +27,7 @@ type Job struct {
 	// that are to go with their resource.
 	Retire bool
 
+	earlier   *earlier   // the same of before Good was known; nil: what the store has
 	rendering *rendering // that jobs with the same Snapshot share; nil: none do
 
 	did *deed // what an apply adds to; nil before
@@ -63,11 +64,14 @@ func (j Job) render(in template.Inside) ([]daemonset.File, error) {
 		f.Inside = in
 		return j.Bound.Render(j.Snapshot, f)
 	}
-	shared := j.rendering
+	shared, wait := j.rendering, othersWait
 	if shared == nil || shared.snapshot != j.Snapshot {
 		shared = &rendering{}
 	}
-	files, err := shared.of(render)
+	if in == nil {
+		wait = 0 // a container waits for it to start
+	}
+	files, err := shared.of(wait, render)
 	if err != nil {
 		return nil, failed(crossingState(err), err) // a template may have asked a container that is gone
 	}

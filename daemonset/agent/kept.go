@@ -86,6 +86,8 @@ func (k *keeper) run(ctx context.Context) {
 		case <-ctx.Done():
 			k.flush()
 			return
+		case <-k.store.Full():
+			trim.Reset(0)
 		case <-trim.C:
 			if err := k.store.Trim(time.Now(), used()); err != nil {
 				k.log.WithError(err).Warn("of what is kept below --root not all that is old is dropped; it is tried again in an hour")
@@ -130,23 +132,43 @@ func (a *Applier) lastGood(job Job) (*source.Snapshot, time.Time, error) {
 	if job.Good != nil {
 		return job.Good, time.Time{}, nil
 	}
-	from, at, err := a.Store.Snapshot(keptKey(job.Bound), hasSensitive(job.Bound))
-	if err != nil {
-		return nil, at, err
+	if job.earlier != nil {
+		return job.earlier.load()
 	}
-	s, err := source.ReadSnapshot(from)
-	return s, at, errors.Join(err, from.Close())
+	return a.earlier(job.Bound).load()
 }
 
-// before is what a feed may begin with: what was kept of it on this node. Where that cannot be had, all is read.
-func (a *Applier) before(b *template.Bound) func() *source.Snapshot {
-	return func() *source.Snapshot {
-		s, _, err := a.lastGood(Job{Bound: b})
-		if err != nil {
-			return nil
-		}
-		return s
+// earlier is what was kept of a feed before there was one, read once by the first who asks.
+type earlier struct {
+	load func() (*source.Snapshot, time.Time, error)
+}
+
+func (a *Applier) earlier(b *template.Bound) *earlier {
+	type kept struct {
+		snapshot *source.Snapshot
+		at       time.Time
 	}
+	read := sync.OnceValues(func() (k kept, err error) {
+		from, at, err := a.Store.Snapshot(keptKey(b), hasSensitive(b))
+		if err != nil {
+			return k, err
+		}
+		s, err := source.ReadSnapshot(from)
+		return kept{s, at}, errors.Join(err, from.Close())
+	})
+	return &earlier{func() (*source.Snapshot, time.Time, error) {
+		k, err := read()
+		return k.snapshot, k.at, err
+	}}
+}
+
+// begin is what a feed may begin with. Where it cannot be had, all is read.
+func (e *earlier) begin() *source.Snapshot {
+	s, _, err := e.load()
+	if err != nil {
+		return nil
+	}
+	return s
 }
 
 // newcomer is the goal of a container in which nothing was applied yet, where there is nothing better:
@@ -174,7 +196,7 @@ func (a *Applier) newcomer(ctx context.Context, job Job, rec *state.Record, why 
 	if !at.IsZero() {
 		since = "that was live at " + at.Format(time.RFC3339)
 	}
-	want.instead = failed(stateInstead(why), fmt.Errorf("in place are the last good files of this node, of revision %d, %s: %w", snapshot.Revision(), since, why))
+	want.instead = failed(stateInstead(why), fmt.Errorf("the last good files of this node stand in, of revision %d, %s: %w", snapshot.Revision(), since, why))
 	return want, nil
 }
 

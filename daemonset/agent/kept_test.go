@@ -267,3 +267,111 @@ func TestHistory(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// upstream is a configuration that fails where [conflicting] runs, and works elsewhere.
+const upstream = `a"; } } upstream u { server 127.0.0.1:2; } server { listen 81; location / { return 200 "b`
+
+// conflicting is nginx with a file of its own that defines the same.
+var conflicting = testenv.ContainerConfig{Name: "nginx", Command: []string{"sh", "-c",
+	"echo 'upstream u { server 127.0.0.1:1; }' >/etc/nginx/conf.d/own.conf; exec nginx -g 'daemon off;'"}}
+
+// changes is how often a container was changed.
+func (r *rig) changes(c *testenv.Container) int {
+	r.t.Helper()
+	entries, err := r.applier.Store.History(r.manual(c).Target.Container.String())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return len(entries)
+}
+
+// settled fails if looks alone change a container: what did not take is not tried again.
+func (r *rig) settled(c *testenv.Container) {
+	r.t.Helper()
+	before := r.changes(c)
+	for range 3 {
+		outcome, _ := r.applier.Apply(r.t.Context(), r.manual(c))
+		if outcome.Status.Owed {
+			r.t.Errorf("a look leaves %+v", outcome.Status)
+		}
+	}
+	if after := r.changes(c); after != before {
+		r.t.Errorf("%d changes by looks alone", after-before)
+	}
+}
+
+// TestNothingTakes: neither what is wanted nor what stands in for it works in a new container. Each
+// is tried once.
+func TestNothingTakes(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	first := r.pod(testenv.PodConfig{})
+	r.start()
+	r.live(first.Container("nginx"), r.put(upstream))
+	second := r.pod(testenv.PodConfig{Name: r.name + "-2", Containers: []testenv.ContainerConfig{conflicting}})
+	c := second.Container("nginx")
+	r.in(c, daemonset.RolledBack, "reload not taken")
+	r.settled(c)
+	serves(t, second, "hello from the image\n")
+
+	before := r.changes(c)
+	r.live(first.Container("nginx"), r.put(upstream+" again"))
+	r.await(c, "the newer is tried", func(daemonset.Status) bool { return r.changes(c) > before })
+	r.in(c, daemonset.RolledBack, "reload not taken")
+	r.settled(c)
+	serves(t, second, "hello from the image\n")
+	r.live(c, r.put("works everywhere"))
+	serves(t, second, "works everywhere")
+}
+
+// TestPinDoesNotTake: a container that starts again and cannot take what its target is pinned to
+// is left with what works.
+func TestPinDoesNotTake(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	p := r.pod(testenv.PodConfig{})
+	r.start()
+	old := r.live(p.Container("nginx"), r.put(upstream))
+	r.live(p.Container("nginx"), r.put("new"))
+	name := r.manual(p.Container("nginx")).Target.Container.String()
+	if _, err := r.applier.Store.Pause(t.Context(), state.Pause{Target: name, By: "a test", Pin: old.Digest, Revision: old.Revision}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Container("nginx").Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, err := p.StartContainer(t.Context(), conflicting)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.in(c, daemonset.RolledBack, "reload not taken")
+	r.settled(c)
+	serves(t, p, "hello from the image\n")
+}
+
+// TestPinOutlivesRestarts: however often its container starts again, a target has what it is
+// pinned to.
+func TestPinOutlivesRestarts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	r.start()
+	old := r.live(c, r.put("old"))
+	r.live(c, r.put("new"))
+	name := r.manual(c).Target.Container.String()
+	if _, err := r.applier.Store.Pause(t.Context(), state.Pause{Target: name, By: "a test", Pin: old.Digest, Revision: old.Revision}); err != nil {
+		t.Fatal(err)
+	}
+	for range 12 {
+		var err error
+		if c, err = p.Restart(t.Context(), "nginx"); err != nil {
+			t.Fatal(err)
+		}
+		s := r.in(c, daemonset.Paused, "pinned to revision")
+		if s.Digest != old.Digest {
+			t.Fatalf("pinned to %s, and it has %s", old.Digest, s.Digest)
+		}
+	}
+	serves(t, p, "old")
+}

@@ -41,7 +41,11 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 		return true, err
 	}
 	if pinned != nil {
-		return a.attain(ctx, job, *pinned, rec)
+		want, err := a.acceptPin(*pinned, rec)
+		if err != nil {
+			return false, err
+		}
+		return a.attain(ctx, job, want, rec)
 	}
 	want, err := a.goal(ctx, job, rec)
 	if err != nil {
@@ -53,7 +57,7 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 	}
 	// It did not work here, and the container has had nothing that did.
 	better, unknown := a.newcomer(ctx, job, rec, err)
-	if unknown != nil || better.digest == want.digest {
+	if unknown != nil || better.digest == want.digest || better.digest == rec.Rejected || slices.Contains(rec.NotTaken, better.digest) {
 		return unchanged, a.undo(ctx, job, rec, err)
 	}
 	return a.attain(ctx, job, better, rec)
@@ -217,7 +221,11 @@ func (a *Applier) previous(rec *state.Record) (goal, error) {
 	if err != nil {
 		return goal{}, failed(daemonset.Failed, fmt.Errorf("bring the previous files back: %w", err))
 	}
-	return goal{files: files, digest: daemonset.Digest(files), revision: rec.Revision, back: true}, nil
+	want := goal{files: files, digest: rec.GoodDigest, revision: rec.Revision, back: true}
+	if want.digest == "" {
+		want.digest = daemonset.Digest(files)
+	}
+	return want, nil
 }
 
 // sameContents compares what servers read.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/podreload/podreload/daemonset"
@@ -40,12 +41,30 @@ func (a *Applier) pin(job Job, p state.Pause, rec *state.Record) (goal, error) {
 		return goal{}, failed(daemonset.Paused, fmt.Errorf("the files of revision %d that it is pinned to are no longer kept; "+
 			"nothing is changed until podreload resume", p.Revision))
 	}
+	if entry.Profile != rec.Profile {
+		return goal{}, failed(daemonset.Paused, fmt.Errorf("pinned to revision %d of profile %s, and it has profile %s by now; "+
+			"nothing is changed until podreload resume", p.Revision, entry.Profile, rec.Profile))
+	}
 	files, err := a.Store.Back(entry)
 	if err != nil {
 		return goal{}, failed(daemonset.Paused, fmt.Errorf("pinned to revision %d: %w; nothing is changed until podreload resume", p.Revision, err))
 	}
 	want := goalOf(files, entry.Revision, rec)
+	want.digest = p.Pin // attributes that were read from inside are among the files by now
 	want.instead = failed(daemonset.Paused, fmt.Errorf("pinned to revision %d since %s by %s, until podreload resume",
 		entry.Revision, p.Since.Format(time.RFC3339), p.By))
 	return want, nil
+}
+
+// acceptPin takes the pinned goal, or the previous files where it did not take.
+func (a *Applier) acceptPin(want goal, rec *state.Record) (goal, error) {
+	if !slices.Contains(rec.NotTaken, want.digest) {
+		return want, nil
+	}
+	previous, err := a.previous(rec)
+	if err != nil {
+		return goal{}, err
+	}
+	previous.instead = failed(daemonset.RolledBack, fmt.Errorf("%w; %s; the previous files are back and live", want.instead, rec.Why))
+	return previous, nil
 }

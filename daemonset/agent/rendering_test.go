@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/template"
@@ -28,6 +29,7 @@ func TestRendering(t *testing.T) {
 		"various":        {asks, nil, pods},
 		"various errors": {nil, &template.RenderError{Asked: template.Asked{Inside: true}}, pods},
 		"another error":  {nil, gone, pods},
+		"a busy node":    {nil, &template.RenderError{Err: template.ErrTooLong}, pods},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -36,7 +38,7 @@ func TestRendering(t *testing.T) {
 			var group sync.WaitGroup
 			for range pods {
 				group.Go(func() {
-					files, err := r.of(func() (*template.Rendered, error) {
+					files, err := r.of(time.Minute, func() (*template.Rendered, error) {
 						renders.Add(1)
 						if tt.rendered == nil {
 							return nil, tt.err
@@ -56,5 +58,39 @@ func TestRendering(t *testing.T) {
 				t.Errorf("rendered %d times, want %d", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestRenderingIsNotWaitedFor: one that hangs, by the container that it asks, keeps no other; what has
+// asked once is not waited for again.
+func TestRenderingIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	r := &rendering{}
+	hangs, begun, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = r.of(0, func() (*template.Rendered, error) {
+			close(begun)
+			<-hangs
+			return &template.Rendered{Asked: template.Asked{Inside: true}}, nil
+		})
+	}()
+	<-begun
+	own := func(r *rendering, wait time.Duration) {
+		t.Helper()
+		mine := false
+		if _, err := r.of(wait, func() (*template.Rendered, error) {
+			mine = true
+			return &template.Rendered{}, nil
+		}); err != nil || !mine {
+			t.Errorf("its own: %v, %v", mine, err)
+		}
+	}
+	own(r, 0)
+	close(hangs)
+	<-ended
+	next := r.next(nil)
+	for range 3 {
+		own(next, time.Hour)
 	}
 }

@@ -100,7 +100,7 @@ func (a *Agent) startWith(ctx context.Context, r *ready, t daemonset.Target) (da
 	}
 	if f := r.feeds[feedKey{profile, job.Bound.ID()}]; f != nil {
 		s := f.current()
-		job.Snapshot, job.Away, job.Good, job.rendering = s.snapshot, s.away, s.best, s.rendering
+		job.Snapshot, job.Away, job.Good, job.earlier, job.rendering = s.snapshot, s.away, s.best, s.earlier, s.rendering
 	}
 	return a.Applier.Start(ctx, job)
 }

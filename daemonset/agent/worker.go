@@ -70,7 +70,7 @@ func (w *worker) run(ctx context.Context) {
 		if w.stand.census(w.job) {
 			count.Reset(countEvery)
 		}
-		if w.job.Retire && status.RetryAt.IsZero() {
+		if w.job.Retire && status.RetryAt.IsZero() && status.State != daemonset.Paused {
 			return // for the rest of the container's life
 		}
 		if look {
@@ -91,7 +91,7 @@ func (w *worker) pass(ctx context.Context, before daemonset.Status, look bool) d
 	var s offer
 	if w.feed != nil {
 		s = w.feed.current()
-		job.Snapshot, job.Away, job.Good, job.rendering = s.snapshot, s.away, s.best, s.rendering
+		job.Snapshot, job.Away, job.Good, job.earlier, job.rendering = s.snapshot, s.away, s.best, s.earlier, s.rendering
 	}
 	outcome, err := w.applier.Apply(ctx, job)
 	if err != nil && outcome.Status.ContainerID == "" {

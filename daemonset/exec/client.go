@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/containerd/containerd/api/services/tasks/v1"
@@ -106,7 +107,7 @@ func (c *Client) run(ctx context.Context, container daemonset.Container, command
 	switch {
 	case err == nil:
 		return r, nil
-	case init.Alive() != nil: // which can look like anything else
+	case init.Alive() != nil, dying(init, err): // which can look like anything else
 		return Result{}, gone(err)
 	case ctx.Err() == nil && limited.Err() != nil && !errors.Is(err, ErrAway):
 		return Result{}, fmt.Errorf("%w (its limit is %s): %w", ErrDeadline, timeout, err)
@@ -116,6 +117,18 @@ func (c *Client) run(ctx context.Context, container daemonset.Container, command
 		return Result{}, fmt.Errorf("%w: %w", ctx.Err(), err)
 	}
 	return Result{}, err
+}
+
+// dying says whether a command was killed because the container's first process ends: the kernel
+// kills all others before that has ended itself (pid_namespaces(7)).
+func dying(init *nsenter.Process, err error) bool {
+	const killed = 128 + int(syscall.SIGKILL)
+	exit, ok := errors.AsType[*ExitError](err)
+	if !ok || exit.Code != killed {
+		return false
+	}
+	info, err := init.Info()
+	return err != nil || info.Exiting
 }
 
 // turn waits until no other command of this Client runs in the container.

@@ -20,6 +20,8 @@ var (
 	ErrNewer = errors.New("state file of a newer podreload: use that one, or remove the file to apply anew")
 )
 
+var errTooLong = errors.New("too long to be kept")
+
 // document is a record as it is written.
 type document struct {
 	Version int `json:"version"`
@@ -43,7 +45,7 @@ func encodeJSON(document any) ([]byte, error) {
 		return nil, err
 	}
 	if len(data) >= maxStatus {
-		return nil, fmt.Errorf("%d bytes: more than %d", len(data), maxStatus)
+		return nil, fmt.Errorf("%w: %d bytes, more than %d", errTooLong, len(data), maxStatus)
 	}
 	return append(data, '\n'), nil
 }

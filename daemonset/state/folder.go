@@ -89,6 +89,14 @@ func (f folder) write(staged, name string, contents func(io.Writer) error) error
 	return dir.Sync()
 }
 
+// writeText is write of a text that is there.
+func (f folder) writeText(staged, name string, text []byte) error {
+	return f.write(staged, name, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+}
+
 // drop removes a file that may not be there.
 func (f folder) drop(name string) error {
 	if err := f.root.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {

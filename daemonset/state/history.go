@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"time"
 
 	"github.com/podreload/podreload/daemonset"
 )
@@ -71,23 +72,78 @@ func (s *Store) Tell(target string, e Entry) error {
 			return fmt.Errorf("state: keep %s for the way back: %w", f.Path, err)
 		}
 	}
-	entries = append(entries, e)
-	entries = entries[max(0, len(entries)-maxEntries):]
-	for i, left := len(entries)-1, maxBack; i >= 0; i-- {
-		if left <= 0 {
+	pinned, err := s.pinned(target)
+	if err != nil {
+		return err
+	}
+	text, err := fitting(target, append(entries, e), pinned)
+	if err == nil {
+		write := s.kept.replace
+		if pinned != "" {
+			write = s.kept.writeText // what is pinned is to be found after a loss of power, too
+		}
+		err = write("history/."+e.ContainerID, historyName(target), text)
+	}
+	if err != nil {
+		return fmt.Errorf("state: keep the history of %s below %s: %w", target, s.kept.dir, err)
+	}
+	return nil
+}
+
+// fitting encodes the newest entries, as many as may be, with the files of the newest that have
+// some, and those of what is pinned in any case.
+func fitting(target string, entries []Entry, pinned string) ([]byte, error) {
+	left := maxBack
+	for i := len(entries) - 1; i >= 0; i-- {
+		if left <= 0 && (pinned == "" || entries[i].Digest != pinned) {
 			entries[i].Files = nil
 		}
 		if len(entries[i].Files) > 0 {
 			left--
 		}
 	}
-	text, err := encodeJSON(history{Version: historyVersion, Target: target, Entries: entries})
-	if err == nil {
-		name := historyName(target)
-		err = s.kept.replace("history/."+e.ContainerID, name, text)
+	for {
+		if len(entries) <= maxEntries {
+			text, err := encodeJSON(history{Version: historyVersion, Target: target, Entries: entries})
+			if !errors.Is(err, errTooLong) || len(entries) == 1 {
+				return text, err
+			}
+		}
+		oldest := slices.IndexFunc(entries, func(e Entry) bool { return pinned == "" || e.Digest != pinned })
+		if oldest < 0 || oldest == len(entries)-1 {
+			oldest = 0
+		}
+		entries = slices.Delete(entries, oldest, oldest+1)
 	}
-	if err != nil {
-		return fmt.Errorf("state: keep the history of %s below %s: %w", target, s.kept.dir, err)
+}
+
+// pinned is the digest that a target is pinned to; empty where it is not.
+func (s *Store) pinned(target string) (string, error) {
+	all, err := s.Pauses()
+	for _, p := range all {
+		if p.Target == target {
+			return p.Pin, err
+		}
+	}
+	return "", err
+}
+
+// Secure has what an entry leads back to on the disk.
+func (s *Store) Secure(target string, e Entry) error {
+	names := []string{historyName(target)}
+	for _, f := range e.Files {
+		if folder, name := s.back(f); !f.Absent && folder == s.kept {
+			names = append(names, name)
+		}
+	}
+	for _, name := range append(names, "history", "contents") {
+		f, err := s.kept.root.Open(name)
+		if err == nil {
+			err = errors.Join(f.Sync(), f.Close())
+		}
+		if err != nil {
+			return fmt.Errorf("state: write %s to the disk: %w", name, err)
+		}
 	}
 	return nil
 }
@@ -106,12 +162,14 @@ func (s *Store) keepBack(id string, f Saved) error {
 	}
 	to, name := s.back(f)
 	if _, err := to.content(name, f.Content); err == nil {
-		return nil
+		now := time.Now() // nor may it be dropped at this moment for one that nobody uses
+		return to.root.Chtimes(name, now, now)
 	}
 	data, err := s.content(id, f.Content)
 	if err != nil || len(data) > maxKeptFile {
 		return err
 	}
+	s.grew(len(data))
 	return to.replace(path.Dir(name)+"/."+id, name, data)
 }
 

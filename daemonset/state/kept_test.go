@@ -270,7 +270,7 @@ func TestKeepOnlyBounds(t *testing.T) {
 		}
 		used = append(used, keptFile{name: "contents/" + name, at: time.Unix(int64(10-i), 0)})
 	}
-	if err := s.kept.keepOnly("contents", used, time.Now()); err != nil {
+	if err := s.kept.keepOnly("contents", used, time.Now(), maxHistory); err != nil {
 		t.Fatal(err)
 	}
 	if got := stored(t, kept, "contents"); !slices.Equal(got, []string{"a", "b"}) {

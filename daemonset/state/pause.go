@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -133,10 +132,7 @@ func (s *Store) changePauses(ctx context.Context, change func([]Pause) ([]Pause,
 	}
 	text, err := encodeJSON(pauses{Version: pausesVersion, Pauses: all})
 	if err == nil {
-		err = s.kept.write(".pauses.json", "pauses.json", func(w io.Writer) error {
-			_, err := w.Write(text)
-			return err
-		})
+		err = s.kept.writeText(".pauses.json", "pauses.json", text)
 	}
 	if err != nil {
 		return fmt.Errorf("state: keep what is paused below %s: %w", s.kept.dir, err)

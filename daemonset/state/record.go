@@ -23,6 +23,10 @@ type Record struct {
 	// the first apply, what was there: the way back.
 	Good []Saved `json:"good,omitempty"`
 
+	// GoodDigest is what these files are called by: their attributes may since have been
+	// read from inside. Empty where they are not what one apply has put in place.
+	GoodDigest string `json:"goodDigest,omitempty"`
+
 	// Next is the apply that is under way: saved before the first file changes,
 	// nil once it is proved or undone.
 	Next *Change `json:"next,omitempty"`
@@ -31,6 +35,10 @@ type Record struct {
 	// not tried again in this container.
 	Rejected string `json:"rejected,omitempty"`
 	Why      string `json:"why,omitempty"` // what the server did with them
+
+	// NotTaken are the digests of files that were to stand in for what was wanted, and did
+	// not take either.
+	NotTaken []string `json:"notTaken,omitempty"`
 
 	// Filled are the keys of the profile below which there were others when it was
 	// last applied.

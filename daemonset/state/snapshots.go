@@ -11,7 +11,10 @@ import (
 )
 
 // maxSnapshots bounds what all snapshots together take, in bytes. The oldest go first.
-const maxSnapshots = 512 << 20
+const (
+	maxSnapshots = 512 << 20
+	maxInMemory  = 64 << 20 // of sensitive ones: others live in the node's memory, too
+)
 
 // ErrTooLarge: there is no room for it.
 var ErrTooLarge = errors.New("too large to be kept")
@@ -24,27 +27,29 @@ func snapshotName(key string) string {
 
 // snapshots is where they lie: with a sensitive file among what is made of them, in memory
 // only.
-func (s *Store) snapshots(sensitive bool) folder {
+func (s *Store) snapshots(sensitive bool) (f folder, most int) {
 	if sensitive {
-		return s.folder
+		return s.folder, maxInMemory
 	}
-	return s.kept
+	return s.kept, maxSnapshots
 }
 
 // KeepSnapshot keeps what write makes under a key, in the place of an earlier one, whole or not at all.
 // One caller at a time.
 func (s *Store) KeepSnapshot(key string, sensitive bool, write func(io.Writer) error) error {
-	name, to := snapshotName(key), s.snapshots(sensitive)
-	limited := &limitedWriter{left: maxSnapshots}
+	name := snapshotName(key)
+	to, most := s.snapshots(sensitive)
+	limited := &limitedWriter{left: most, most: most}
 	err := to.write("snapshots/.new", name, func(w io.Writer) error {
 		limited.Writer = w
 		return write(limited)
 	})
 	if err == nil {
-		err = s.snapshots(!sensitive).drop(name) // it was, or is no longer
+		other, _ := s.snapshots(!sensitive)
+		err = other.drop(name) // it was, or is no longer
 	}
 	if err == nil {
-		err = to.fit(name)
+		err = to.fit(name, int64(most))
 	}
 	if err != nil {
 		return fmt.Errorf("state: keep a snapshot below %s: %w", to.dir, err)
@@ -53,7 +58,7 @@ func (s *Store) KeepSnapshot(key string, sensitive bool, write func(io.Writer) e
 }
 
 // fit drops the oldest snapshots until all have room; that of name stays.
-func (f folder) fit(name string) error {
+func (f folder) fit(name string, most int64) error {
 	all, err := f.list("snapshots")
 	if err != nil {
 		return err
@@ -61,7 +66,7 @@ func (f folder) fit(name string) error {
 	var sum int64
 	var errs []error
 	for _, file := range all {
-		if sum += file.size; sum > maxSnapshots && file.name != name {
+		if sum += file.size; sum > most && file.name != name {
 			errs = append(errs, f.drop(file.name))
 		}
 	}
@@ -71,7 +76,7 @@ func (f folder) fit(name string) error {
 // Snapshot opens what was kept under a key, and says when; [ErrNotFound] if there is none. The caller
 // closes it.
 func (s *Store) Snapshot(key string, sensitive bool) (io.ReadCloser, time.Time, error) {
-	from := s.snapshots(sensitive)
+	from, _ := s.snapshots(sensitive)
 	f, err := from.root.Open(snapshotName(key))
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, time.Time{}, fmt.Errorf("snapshot: %w", ErrNotFound)
@@ -88,12 +93,12 @@ func (s *Store) Snapshot(key string, sensitive bool) (io.ReadCloser, time.Time, 
 
 type limitedWriter struct {
 	io.Writer
-	left int
+	left, most int
 }
 
 func (w *limitedWriter) Write(b []byte) (int, error) {
 	if w.left -= len(b); w.left < 0 {
-		return 0, fmt.Errorf("%w: more than %d MiB", ErrTooLarge, maxSnapshots>>20)
+		return 0, fmt.Errorf("%w: more than %d MiB", ErrTooLarge, w.most>>20)
 	}
 	return w.Writer.Write(b)
 }

@@ -1,6 +1,9 @@
 package state
 
-import "errors"
+import (
+	"errors"
+	"sync/atomic"
+)
 
 var (
 	// ErrNotFound: there is no record of that container.
@@ -16,6 +19,21 @@ var (
 type Store struct {
 	folder        // --state
 	kept   folder // --root
+
+	added atomic.Int64  // bytes for histories, since the last Trim
+	full  chan struct{} // capacity 1
+}
+
+// Full tells that so much was added to what is kept that a Trim is due.
+func (s *Store) Full() <-chan struct{} { return s.full }
+
+func (s *Store) grew(bytes int) {
+	if s.added.Add(int64(bytes)) > maxGrowth {
+		select {
+		case s.full <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // Open opens both directories, and makes them if they are missing.
@@ -30,7 +48,7 @@ func Open(dir, kept string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, run.root.Close())
 	}
-	return &Store{folder: run, kept: disk}, nil
+	return &Store{folder: run, kept: disk, full: make(chan struct{}, 1)}, nil
 }
 
 // Close lets go of the directories. Locks that are held stay held.

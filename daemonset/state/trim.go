@@ -16,6 +16,8 @@ const (
 	// all files together have that one can go back to. The oldest go first.
 	maxHistories = 2000
 	maxHistory   = 256 << 20
+	maxSecret    = 32 << 20 // of them in memory, where others live, too
+	maxGrowth    = 16 << 20 // added until the next Trim
 
 	// maxAge is how long a history or a snapshot stays that nobody adds to.
 	maxAge = 30 * 24 * time.Hour
@@ -33,6 +35,7 @@ const (
 // histories that lead to what a target is pinned to. One caller at a time: the daemon. What it
 // cannot drop is in the error, and tried again by the next.
 func (s *Store) Trim(now time.Time, keys []string) error {
+	s.added.Store(0)
 	histories, err := s.kept.list("history")
 	if err != nil {
 		return err
@@ -41,9 +44,11 @@ func (s *Store) Trim(now time.Time, keys []string) error {
 	if err != nil {
 		return err
 	}
-	stays := map[string]bool{}
+	stays, pins, known := map[string]bool{}, map[string]string{}, true
 	for _, p := range paused {
-		stays[historyName(p.Target)] = p.Pin != ""
+		if p.Pin != "" {
+			stays[historyName(p.Target)], pins[historyName(p.Target)] = true, p.Pin
+		}
 	}
 	for _, key := range keys {
 		stays[snapshotName(key)] = true
@@ -61,23 +66,32 @@ func (s *Store) Trim(now time.Time, keys []string) error {
 			continue
 		}
 		if err != nil {
-			return errors.Join(append(errs, err)...) // what it uses is not known
+			errs, known = append(errs, err), false // what it uses
+			continue
 		}
 		for _, e := range entries {
+			at := e.Time
+			if e.Digest == pins[h.name] {
+				at = now // whatever its age
+			}
 			for _, f := range e.Files {
 				if !f.Absent {
 					_, name := s.back(f)
-					used = append(used, keptFile{name: name, at: e.Time})
+					used = append(used, keptFile{name: name, at: at})
 				}
 			}
 		}
 	}
-	errs = append(errs, s.kept.keepOnly("contents", used, now), s.folder.keepOnly("secret", used, now))
-	snapshots, err := s.kept.list("snapshots")
-	errs = append(errs, err)
-	for _, f := range snapshots {
-		if keys != nil && !stays[f.name] && now.Sub(f.at) > maxAge {
-			errs = append(errs, s.kept.drop(f.name))
+	if known {
+		errs = append(errs, s.kept.keepOnly("contents", used, now, maxHistory), s.folder.keepOnly("secret", used, now, maxSecret))
+	}
+	for _, f := range []folder{s.kept, s.folder} {
+		snapshots, err := f.list("snapshots")
+		errs = append(errs, err)
+		for _, file := range snapshots {
+			if keys != nil && !stays[file.name] && now.Sub(file.at) > maxAge {
+				errs = append(errs, f.drop(file.name))
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -114,8 +128,8 @@ func (f folder) list(sub string) ([]keptFile, error) {
 }
 
 // keepOnly drops the files of a sub-directory that are not used, and those whose newest use is the oldest
-// where all together are too much.
-func (f folder) keepOnly(sub string, used []keptFile, now time.Time) error {
+// where all together are more bytes than most.
+func (f folder) keepOnly(sub string, used []keptFile, now time.Time, most int64) error {
 	files, err := f.list(sub)
 	if err != nil {
 		return err
@@ -138,7 +152,7 @@ func (f folder) keepOnly(sub string, used []keptFile, now time.Time) error {
 	var sum int64
 	var errs []error
 	for _, file := range files {
-		if sum += file.size; file.at.IsZero() || sum > maxHistory {
+		if sum += file.size; file.at.IsZero() || sum > most {
 			errs = append(errs, f.drop(file.name))
 		}
 	}

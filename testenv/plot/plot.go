@@ -85,7 +85,7 @@ func (p *Plot) WriteTo(w io.Writer) (int64, error) {
 			draw(`<path d="M%d %dh18" stroke="%s" stroke-width="3"/><text x="%d" y="%d">%s</text>`, lx, ly-4, colour, lx+24, ly, text(s.Name))
 		}
 	}
-	draw(`<text x="%d" y="%d" font-size="11" fill="#444">%s</text>`, left, whole-12, text(p.Caption))
+	draw(`<text x="%d" y="%d" font-size="10" fill="#444">%s</text>`, left, whole-12, text(p.Caption))
 	draw(`</svg>`)
 	written, err := io.WriteString(w, b.String())
 	return int64(written), err
