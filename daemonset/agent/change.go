@@ -120,7 +120,12 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 		return err
 	}
 	if proof != nil && (result.Signalled || len(commands) > 0) {
-		if err := a.prove(ctx, proof); err != nil {
+		err := a.prove(ctx, proof)
+		if errors.Is(err, verify.ErrUnsure) && rec.Unsure < maxUnsure {
+			rec.Unsure++
+			return failed(daemonset.Waiting, fmt.Errorf("%w; it is signalled once more", err))
+		}
+		if err != nil {
 			return err
 		}
 		rec.Reloads++
@@ -130,6 +135,10 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 	rec.Process = c.process()
 	return nil
 }
+
+// maxUnsure is how often in a row a server is signalled once more whose reload cannot be told
+// from another.
+const maxUnsure = 5
 
 // commit is the crossing that changes something, and what its proof is compared with: that
 // must have been seen before the signal, but no longer ago than needs be. The caller
@@ -183,7 +192,7 @@ func finish(want goal, rec *state.Record, result shim.Result) {
 			rec.Rejected, rec.Why, rec.NotTaken = "", "", nil
 		}
 	}
-	rec.Owed, rec.Next = false, nil
+	rec.Owed, rec.Next, rec.Unsure = false, nil, 0
 }
 
 func (a *Applier) prove(ctx context.Context, proof *verify.Proof) error {

@@ -40,6 +40,9 @@ type Record struct {
 	// not take either.
 	NotTaken []string `json:"notTaken,omitempty"`
 
+	// Unsure is how often in a row a reload could not be told from another.
+	Unsure int `json:"unsure,omitempty"`
+
 	// Filled are the keys of the profile below which there were others when it was
 	// last applied.
 	Filled []string `json:"filled,omitempty"`

@@ -114,8 +114,31 @@ func reloadServer(t testing.TB, p Preset, master *nsenter.Process, deadline time
 	return pr.Wait(ctx)
 }
 
+// testBlind has nobody look while a reload that is not ours may end and ours be taken: that is no
+// verdict, and who signals once more gets one.
+func testBlind(t *testing.T, node *testenv.Node) {
+	_, init := run(t, node, testenv.PodConfig{Name: "blind", Containers: []testenv.ContainerConfig{{Name: "web"}}})
+	master, pr := await(t, init)
+	kill(t, master, syscall.SIGHUP)
+	poll(t, time.Now().Add(patience), func() bool {
+		if err := pr.look(); err != nil {
+			t.Fatal(err)
+		}
+		m, err := readMask(master.Pid(), syscall.SIGHUP)
+		return err == nil && m.idle() && pr.count().proved()
+	})
+	pr.busy, pr.looked = true, time.Now().Add(-time.Second)
+	if err := waitAtMost(t, pr, patience); !errors.Is(err, ErrUnsure) || errors.Is(err, ErrNotTaken) {
+		t.Errorf("got %v, want %v", err, ErrUnsure)
+	}
+	if err := reload(t, master, patience); err != nil {
+		t.Errorf("signalled once more: %v", err)
+	}
+}
+
 func TestContainers(t *testing.T) {
 	node := testenv.NewNode(t, testenv.Debian)
+	t.Run("blind", func(t *testing.T) { testBlind(t, node) })
 	t.Run("where", func(t *testing.T) { testWhere(t, node) })
 	t.Run("reloads", func(t *testing.T) { testReloads(t, node) })
 	t.Run("upgrade", func(t *testing.T) { testUpgrade(t, node) })

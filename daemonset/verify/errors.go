@@ -36,6 +36,10 @@ var (
 	// ErrNotTaken: the server runs, but not with what was reloaded.
 	ErrNotTaken = errors.New("reload not taken")
 
+	// ErrUnsure: its last reload may have been ours, or another that was under way: so busy
+	// is the node that nobody looked in between. Who signals once more gets to know.
+	ErrUnsure = errors.New("the reload cannot be told from another")
+
 	// ErrGone: the process has ended. It is nsenter's, so that one test finds
 	// both.
 	ErrGone = nsenter.ErrGone

@@ -46,6 +46,7 @@ type Proof struct {
 	crashed   int              // old workers that ended before a newer one was there
 	pipes     map[uint64]bool  // of the master, before
 	busy      bool             // as of the last look: with a reload that is not ours
+	blind     bool             // what was taken for that reload's may be ours
 }
 
 // Before takes down what the master runs before it is told to reload. The
@@ -111,8 +112,8 @@ func (pr *Proof) Close() error {
 // [daemonset.SuccessAlive] it is the same process that has taken the signal and
 // runs.
 //
-// The error wraps [ErrGone] when the master ended, and [ErrNotTaken], with what
-// was seen, when the reload shows not to have taken, or when ctx's deadline comes
+// The error wraps [ErrGone] when the master ended, [ErrUnsure] when nobody can tell, and
+// [ErrNotTaken], with what was seen, when the reload shows not to have taken, or when ctx's deadline comes
 // first; then it can still take later. A cancelled ctx gives its own error, which
 // says nothing about the reload.
 func (pr *Proof) Wait(ctx context.Context) error {
@@ -149,12 +150,14 @@ func (pr *Proof) wait(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if m.pending || pr.busy && time.Since(since) >= pr.preset.Overlap {
+		if late := pr.busy && time.Since(since) >= pr.preset.Overlap; m.pending || late {
 			// The signal waits behind a reload that was under way already, or
 			// did until just now: what that brought forth has not read our
 			// files. Where old and new overlap the master has not come to our
-			// signal before that much time has passed since it forked.
+			// signal before that much time has passed since it forked. After a
+			// longer gap between two looks it may have.
 			pr.markOld()
+			pr.blind = !m.pending
 		}
 		if pr.busy = pr.preset.Blocks && m.pending && m.blocked; pr.busy {
 			pause = min(pause, attentive)

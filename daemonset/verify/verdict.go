@@ -76,6 +76,9 @@ func (pr *Proof) notTaken(s sight, m mask) error {
 	default:
 		what = "its new workers keep ending; see the container's log"
 	}
+	if pr.blind && !m.pending && !s.failed && s.crashed == 0 && len(s.old) > 0 && s.fresh == 0 {
+		return fmt.Errorf("%w that was under way: %s", ErrUnsure, what)
+	}
 	return fmt.Errorf("%w: %s", ErrNotTaken, what)
 }
 
