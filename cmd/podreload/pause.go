@@ -25,9 +25,10 @@ var pauseCommand = &cli.Command{
 	Name:      "pause",
 	Usage:     "change nothing more in targets until they are resumed",
 	ArgsUsage: "ID... | --profile NAME | --all",
-	Description: "What is in place stays. An apply that is under way comes to its end. A pause holds over restarts of podreload and of\n" +
-		"the node, and for a target it is kept by the names of pod and container, so also over the container's restarts. What\n" +
-		"is paused are the daemon and `apply`; `signal` wants --force. podreload pauses lists what is paused.",
+	Description: "What is in place stays, and a container that starts meanwhile has what its image has. An apply that is under way\n" +
+		"comes to its end. A pause holds over restarts of podreload and of the node, and for a target it is kept by the names of\n" +
+		"pod and container, so also over the container's restarts. What is paused are the daemon and `apply`; `signal` wants\n" +
+		"--force. podreload pauses lists what is paused.",
 	Flags: pauseFlags(),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		return eachPause(ctx, c, func(store *state.Store, p state.Pause) error {
