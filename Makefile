@@ -120,7 +120,7 @@ lint: vet ## vet, gofmt, staticcheck, and the alerts as Prometheus reads them
 	go run $(STATICCHECK) ./...
 	cd testenv/rules && go run . ../../daemonset/manifests/monitoring/prometheusrule.yaml
 
-ci: lint test demo ## what .ci/run calls
+ci: lint test test-kubernetes demo ## what .ci/run calls
 
 clean: ## delete bin and build; Go's own caches stay
 	rm -rf bin build
