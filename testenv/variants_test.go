@@ -48,10 +48,13 @@ func testVariants(t *testing.T, n *Node) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := p.Container("main").Exec(t.Context(), "sh", "-c", tt.cmd)
-			if err != nil {
-				t.Fatal(err)
-			}
+			var got string
+			Await(t, func() bool { // until what runs there is no longer the runtime's process
+				if got, err = p.Container("main").Exec(t.Context(), "sh", "-c", tt.cmd); err != nil {
+					t.Fatal(err)
+				}
+				return !strings.Contains(got, "runc init")
+			})
 			if got = strings.TrimSpace(got); got != tt.want {
 				t.Errorf("%s: %q, want %q", tt.cmd, got, tt.want)
 			}
