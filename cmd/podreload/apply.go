@@ -89,11 +89,7 @@ func applyOne(ctx context.Context, applier *agent.Applier, job agent.Job, dry bo
 	case err != nil && r.Reason == "":
 		r.Result, r.Reason = string(agent.StateOf(err)), err.Error()
 	default:
-		for _, f := range s.Files {
-			if f.Changed {
-				r.Changed = append(r.Changed, f.Path)
-			}
-		}
+		r.Changed = append(r.Changed, outcome.Wrote...)
 	}
 	return r, err
 }

@@ -42,7 +42,8 @@ type Applier struct {
 // Outcome is what one apply came to.
 type Outcome struct {
 	Status    daemonset.Status
-	Unchanged bool // the files were in place and no reload was owed: nothing was done
+	Wrote     []string // the paths that were changed inside, also where they went back
+	Unchanged bool     // the files were in place and no reload was owed: nothing was done
 }
 
 // Apply makes one pass: render, check, cross, signal, prove. The error is nil
@@ -86,7 +87,7 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 			a.Store.Tidy(rec)
 		}
 	}
-	return Outcome{Status: rec.Status, Unchanged: unchanged && err == nil}, err
+	return Outcome{Status: rec.Status, Wrote: job.did.wrote, Unchanged: unchanged && err == nil}, err
 }
 
 // conclude writes what a pass came to into the status.
