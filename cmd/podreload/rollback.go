@@ -57,6 +57,11 @@ func rollBack(ctx context.Context, c *cli.Command, applier *agent.Applier, job a
 		return applied{}, err
 	}
 	name := job.Target.Container.String()
+	if _, err := applier.Store.Back(entry); errors.Is(err, state.ErrNotFound) {
+		return applied{}, notFoundf("revision %d of %s is not kept whole: %w; podreload history %s lists the others", entry.Revision, name, err, name)
+	} else if err != nil {
+		return applied{}, err
+	}
 	if err := applier.Store.Secure(name, entry); err != nil {
 		return applied{}, err
 	}
