@@ -64,7 +64,7 @@ func historyTable(changes []change) table {
 			back = "yes"
 		}
 		t.rows = append(t.rows, []string{
-			e.Time.Local().Format(time.DateTime), revision(e.Revision), string(e.State), back, e.By, dash(strings.Join(e.Wrote, ",")), toldBy(e.Event), e.Reason,
+			e.Time.Local().Format(time.DateTime), revision(e.Revision), string(e.State), back, e.By, strings.Join(e.Wrote, ","), toldBy(e.Event), e.Reason,
 		})
 	}
 	return t
@@ -76,14 +76,7 @@ func toldBy(e daemonset.Event) string {
 	if e.Signal != "" {
 		told = append([]string{e.Signal}, told...)
 	}
-	return dash(strings.Join(told, "; "))
-}
-
-func dash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
+	return strings.Join(told, "; ")
 }
 
 // historyOf is the name of the target that the command's ID means: of one that runs, or by its whole name

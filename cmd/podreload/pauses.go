@@ -85,7 +85,7 @@ func pauseRows(pauses []state.Pause, running []place) []pauseRow {
 	for _, p := range pauses {
 		row := pauseRow{Pause: p, Targets: []string{}}
 		for _, t := range running {
-			if p.Target == t.name || p.Target == "" && (p.Profile == "" || p.Profile == t.profile) {
+			if p.Covers(t.profile, t.name) {
 				row.Targets = append(row.Targets, t.name)
 			}
 		}

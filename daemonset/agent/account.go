@@ -56,10 +56,7 @@ func (a *Applier) account(job Job, rec state.Record) {
 	if rec.Next == nil && !rec.Owed && did.digest == rec.Digest && !did.back {
 		e.Files = rec.Good
 	}
-	log := a.log().WithFields(logrus.Fields{
-		"target": daemonset.ShortID(rec.ContainerID), "container": rec.Name, "pod": rec.Namespace + "/" + rec.Pod, "profile": rec.Profile,
-		"by": e.By, "revision": e.Revision, "state": e.State,
-	})
+	log := a.log().WithFields(Fields(job.Target)).WithFields(logrus.Fields{"by": e.By, "revision": e.Revision, "state": e.State})
 	if err := a.Store.Tell(job.Target.Container.String(), e); err != nil {
 		log.WithError(err).Warn("a change is not in the target's history")
 	}

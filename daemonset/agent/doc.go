@@ -22,8 +22,8 @@
 // Goroutines: [Agent.Run] owns all of them and returns when the last has
 // ended: one that follows the runtime, one that is told of containers before they start (and
 // its own, while one waits), one that follows conf.d, one for each set of keys
-// that a profile reads (feed), one a target that applies (worker). A worker works on
-// one container only, so one that hangs delays no other.
+// that a profile reads (feed), one that keeps what has shown to be good (keeper), one a target
+// that applies (worker). A worker works on one container only, so one that hangs delays no other.
 //
 // What is not here: how a server is found and proved (verify), how a configuration
 // is tried (check), how bytes get inside (nsenter, shim), how a command is run there (exec)

@@ -54,7 +54,7 @@ func (a *Applier) emptied(job Job, rec *state.Record) error {
 	}
 	err := fmt.Errorf("etcd had keys below %s, and has none at revision %d: held; put them back, or set allow_empty = true in [profile] if that is meant",
 		strings.Join(empty, ", "), job.Snapshot.Revision())
-	if rec.Revision == 0 {
+	if isNew(rec) {
 		return failed(daemonset.Waiting, err)
 	}
 	return failed(daemonset.Stale, fmt.Errorf("the files in place stay: %w", err))

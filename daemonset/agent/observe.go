@@ -119,14 +119,7 @@ func (a *Agent) etcd(failed error) {
 			away = err.Error()
 		}
 	}
-	was := s.etcd
-	s.etcd = away
-	switch {
-	case was == "" && away != "":
-		a.tell(daemonset.Event{Kind: daemonset.Etcd, State: daemonset.Stale, Reason: away})
-	case was != "" && away == "":
-		a.tell(daemonset.Event{Kind: daemonset.Etcd, State: daemonset.Live, Reason: "etcd answers again"})
-	}
+	a.reachable(daemonset.Etcd, "etcd", &s.etcd, away)
 }
 
 // runtime tells once when containerd goes away and when it is back.
@@ -134,13 +127,19 @@ func (a *Agent) runtime(away string) {
 	s := &a.sight
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	was := s.runtime
-	s.runtime = away
+	a.reachable(daemonset.Runtime, "containerd", &s.runtime, away)
+}
+
+// reachable notes why something does not answer, empty if it does, and tells of its going and
+// coming. The caller holds the lock of what is noted.
+func (a *Agent) reachable(kind daemonset.Kind, name string, noted *string, away string) {
+	was := *noted
+	*noted = away
 	switch {
 	case was == "" && away != "":
-		a.tell(daemonset.Event{Kind: daemonset.Runtime, State: daemonset.Stale, Reason: away})
+		a.tell(daemonset.Event{Kind: kind, State: daemonset.Stale, Reason: away})
 	case was != "" && away == "":
-		a.tell(daemonset.Event{Kind: daemonset.Runtime, State: daemonset.Live, Reason: "containerd answers again"})
+		a.tell(daemonset.Event{Kind: kind, State: daemonset.Live, Reason: name + " answers again"})
 	}
 }
 

@@ -96,7 +96,7 @@ func (a *Applier) runReloads(ctx context.Context, job Job, c *crossing, commands
 			said = append(said, output)
 		}
 		rec.Output = strings.Join(said, "\n")
-		if sensitive(job) && rec.Output != "" {
+		if hasSensitive(job.Bound) && rec.Output != "" {
 			rec.Output = "(what it said is not shown: the profile has a sensitive file)"
 		}
 		switch {
@@ -117,12 +117,8 @@ func (a *Applier) runReloads(ctx context.Context, job Job, c *crossing, commands
 // hidden is a command's error without its output where that may quote a sensitive file.
 func hidden(job Job, err error) error {
 	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok || !sensitive(job) {
+	if !ok || !hasSensitive(job.Bound) {
 		return err
 	}
 	return fmt.Errorf("a reload command ended with exit code %d; what it said is not shown: the profile has a sensitive file", exit.Code)
-}
-
-func sensitive(job Job) bool {
-	return slices.ContainsFunc(job.Bound.Resources, func(r *template.Resource) bool { return r.Sensitive })
 }

@@ -121,10 +121,8 @@ func (a *Agent) tellStart(c daemonset.Container, s daemonset.Status, took time.D
 	} else {
 		e.State, e.Reason = StateOf(err), "it starts with what it has: "+err.Error()
 	}
-	log := a.Log.WithFields(logrus.Fields{
-		"target": daemonset.ShortID(c.ID), "container": c.Name, "pod": c.Pod.Namespace + "/" + c.Pod.Name,
-		"profile": s.Profile, "revision": e.Revision, "took": took.Round(time.Microsecond),
-	})
+	log := a.Log.WithFields(Fields(daemonset.Target{Container: c, Profile: s.Profile})).
+		WithFields(logrus.Fields{"revision": e.Revision, "took": took.Round(time.Microsecond)})
 	if e.State == daemonset.Waiting {
 		log.Info(e.Reason)
 	} else {

@@ -34,8 +34,8 @@ type Pause struct {
 	Revision int64  `json:"revision,omitempty"` // that they are of
 }
 
-// covers answers whether the pause is of a target.
-func (p Pause) covers(profile, target string) bool {
+// Covers answers whether the pause is of a target.
+func (p Pause) Covers(profile, target string) bool {
 	return p.Target == target && p.Profile == "" || p.Target == "" && (p.Profile == profile || p.Profile == "")
 }
 
@@ -81,7 +81,7 @@ func (s *Store) Paused(profile, target string) (p Pause, ok bool, err error) {
 		return Pause{}, false, err
 	}
 	for _, q := range all {
-		if q.covers(profile, target) && (!ok || p.Target != "" && q.Target == "" || p.Profile != "" && q.Profile == "" && q.Target == "") {
+		if q.Covers(profile, target) && (!ok || p.Target != "" && q.Target == "" || p.Profile != "" && q.Profile == "" && q.Target == "") {
 			p, ok = q, true
 		}
 	}
