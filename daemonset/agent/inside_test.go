@@ -155,11 +155,20 @@ func kill(t *testing.T, pid int, sig unix.Signal) {
 	}
 }
 
-// stopped stops a process until the returned function or the test's end lets it run.
+// stopped stops a process until the returned function or the test's end lets it run. It
+// waits until it stands: a process that gets no CPU takes what is sent meanwhile first,
+// by the number of the signal, and a HUP that is to wait would be in its handler.
 func stopped(t *testing.T, pid int) (resume func()) {
 	t.Helper()
 	kill(t, pid, unix.SIGSTOP)
 	t.Cleanup(func() { unix.Kill(pid, unix.SIGCONT) })
+	eventually(t, fmt.Sprintf("process %d stands", pid), func() error {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err == nil && !bytes.Contains(b, []byte(") T ")) {
+			err = fmt.Errorf("stat: %s", b)
+		}
+		return err
+	})
 	return func() { kill(t, pid, unix.SIGCONT) }
 }
 
