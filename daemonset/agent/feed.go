@@ -96,9 +96,11 @@ func (f *feed) run(ctx context.Context) {
 		// The first values, and etcd's coming and going, wait for nothing.
 		newest, _ := f.sub.Current()
 		before := f.current().snapshot
-		if before != nil && newest != before &&
-			(!settle(ctx, f.sub.Changed(), f.key.profile.Wait, f.key.profile.WaitMax) || !splay(ctx, f.sub.Changed(), f.share, f.showAway)) {
-			return
+		if before != nil && newest != before {
+			f.showAway()
+			if !settle(ctx, f.sub.Changed(), f.key.profile.Wait, f.key.profile.WaitMax, f.showAway) || !splay(ctx, f.sub.Changed(), f.share, f.showAway) {
+				return
+			}
 		}
 		f.show()
 	}
@@ -156,9 +158,9 @@ func (f *feed) view() daemonset.FeedView {
 
 // settle waits until nothing has changed for quiet, but no longer than longest
 // in all. With quiet 0 it returns at once: the first change goes through, and
-// what comes while a worker is busy coalesces there. It returns false when ctx
-// has ended.
-func settle(ctx context.Context, changed <-chan struct{}, quiet, longest time.Duration) bool {
+// what comes while a worker is busy coalesces there. Note is called at each change. It
+// returns false when ctx has ended.
+func settle(ctx context.Context, changed <-chan struct{}, quiet, longest time.Duration, note func()) bool {
 	if quiet <= 0 {
 		return true
 	}
@@ -171,6 +173,7 @@ func settle(ctx context.Context, changed <-chan struct{}, quiet, longest time.Du
 		case <-ctx.Done():
 			return false
 		case <-changed:
+			note()
 			still.Reset(quiet)
 		case <-still.C:
 			return true

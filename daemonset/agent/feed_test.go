@@ -39,12 +39,16 @@ func TestSettle(t *testing.T) {
 						changed <- struct{}{}
 					}
 				})
+				noted := 0
 				began := time.Now()
-				if !settle(t.Context(), changed, tt.quiet, tt.longest) {
+				if !settle(t.Context(), changed, tt.quiet, tt.longest, func() { noted++ }) {
 					t.Fatal("settle says that the context has ended")
 				}
 				if got := time.Since(began); got != tt.want {
 					t.Errorf("settled after %v, want %v", got, tt.want)
+				}
+				if tt.quiet > 0 && noted != len(tt.changes) {
+					t.Errorf("%d changes were noted, want %d", noted, len(tt.changes))
 				}
 			})
 		})
@@ -54,7 +58,7 @@ func TestSettle(t *testing.T) {
 func TestSettleEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if settle(ctx, nil, time.Hour, time.Hour) {
+	if settle(ctx, nil, time.Hour, time.Hour, nil) {
 		t.Error("settle went on after its context had ended")
 	}
 }

@@ -3,9 +3,15 @@ package agent
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/source"
+	"github.com/podreload/podreload/daemonset/template"
+	"github.com/podreload/podreload/testenv"
 )
 
 // TestShare spreads a fleet evenly: each twentieth of the splay has its part of the nodes.
@@ -67,4 +73,72 @@ func TestSplay(t *testing.T) {
 			t.Error("splay goes on after its context has ended")
 		}
 	})
+}
+
+// TestReturnKeepsToSplay: what was put while etcd could not be reached is held back as any
+// change is, while it is shown at once that etcd is back.
+func TestReturnKeepsToSplay(t *testing.T) {
+	t.Parallel()
+	const share = 2 * time.Second
+	e := testenv.NewEtcd(t)
+	put := func(value string) int64 {
+		t.Helper()
+		revision, err := e.Put(t.Context(), "/a", value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return revision
+	}
+	first := put("1")
+	p := testenv.NewProxy(t, e.Endpoint())
+	client, err := source.Open(source.Config{Endpoints: []string{p.Endpoint()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	sub := client.Subscribe([]string{"/a"})
+	defer sub.Close()
+	profile := &template.Profile{Name: "web"}
+	told := make(chan daemonset.FeedView, 100)
+	var f *feed
+	f = newFeed(feedKey{profile: profile}, sub, &template.Bound{Profile: profile}, newKeeper(nil, nil), func(error) { told <- f.view() })
+	f.share = share
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { f.run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	next := func(away bool) daemonset.FeedView {
+		t.Helper()
+		for {
+			select {
+			case v := <-told:
+				if (v.Reason != "") == away {
+					return v
+				}
+			case <-time.After(time.Minute):
+				t.Fatalf("it is never told that etcd is away: %v", away)
+			}
+		}
+	}
+	if v := next(false); v.Revision != first {
+		t.Errorf("it begins with %+v, want revision %d", v, first)
+	}
+	p.Cut()
+	next(true)
+	second := put("2")
+	back := time.Now()
+	p.Mend()
+	if v := next(false); v.Revision != first {
+		t.Errorf("back is %+v, want revision %d as before", v, first)
+	}
+	for f.view().Revision != second {
+		if time.Since(back) > time.Minute {
+			t.Fatalf("it stays at %+v", f.view())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if took := time.Since(back); took < share {
+		t.Errorf("what was put is shown after %v, before the node's share of %v", took, share)
+	}
 }

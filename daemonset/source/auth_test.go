@@ -243,7 +243,7 @@ func TestTokenExpires(t *testing.T) {
 // TestLoginWhileDown opens with a user before etcd can be reached.
 func TestLoginWhileDown(t *testing.T) {
 	guards(t, func(t *testing.T, g *guarded) {
-		p := newProxy(t, g.Endpoint())
+		p := testenv.NewProxy(t, g.Endpoint())
 		p.Cut()
 		c := open(t, Config{Endpoints: []string{p.Endpoint()}, User: "web", Password: password})
 		s := c.Subscribe([]string{"/web"})

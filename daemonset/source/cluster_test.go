@@ -126,7 +126,7 @@ func TestMembers(t *testing.T) {
 func TestLateMember(t *testing.T) {
 	t.Parallel()
 	e := testenv.NewEtcd(t)
-	p := newProxy(t, e.Endpoint())
+	p := testenv.NewProxy(t, e.Endpoint())
 	p.Cut()
 	put(t, e, "/a", "1")
 	c := open(t, Config{Endpoints: slices.Concat([]string{p.Endpoint()}, []string{e.Endpoint()})})

@@ -72,7 +72,7 @@ func testRestart(t *testing.T, e *testenv.Etcd, waste int) {
 func TestCut(t *testing.T) {
 	t.Parallel()
 	e := testenv.NewEtcd(t)
-	p := newProxy(t, e.Endpoint())
+	p := testenv.NewProxy(t, e.Endpoint())
 	put(t, e, "/a/x", "1")
 	c := openAt(t, p.Endpoint())
 	c.every = time.Hour // the broken stream alone has to tell
@@ -100,7 +100,7 @@ func TestCompaction(t *testing.T) {
 }
 
 func testCompaction(t *testing.T, e *testenv.Etcd, waste int) {
-	p := newProxy(t, e.Endpoint())
+	p := testenv.NewProxy(t, e.Endpoint())
 	put(t, e, "/a/x", "0")
 	put(t, e, "/a/gone", "1")
 	c := openAt(t, p.Endpoint())
@@ -171,7 +171,7 @@ func TestRestored(t *testing.T) {
 }
 
 func testRestored(t *testing.T, e *testenv.Etcd, waste, more int, other bool) {
-	p := newProxy(t, e.Endpoint())
+	p := testenv.NewProxy(t, e.Endpoint())
 	put(t, e, "/a/x", "old")
 	put(t, e, "/a/y", "old")
 	backup := filepath.Join(t.TempDir(), "backup")

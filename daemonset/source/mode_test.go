@@ -72,7 +72,7 @@ func TestStreams(t *testing.T) {
 func TestSilence(t *testing.T) {
 	t.Parallel()
 	e := testenv.NewEtcd(t)
-	p := newProxy(t, e.Endpoint())
+	p := testenv.NewProxy(t, e.Endpoint())
 	put(t, e, "/a", "1")
 	c := openAt(t, p.Endpoint())
 	c.every = 50 * time.Millisecond

@@ -21,7 +21,7 @@ func TestRotation(t *testing.T) {
 		serverCert, serverKey := old.issue(t, dir, "server", "127.0.0.1")
 		cert, key := clients.issue(t, dir, "client")
 		e := testenv.NewEtcdWith(t, testenv.EtcdConfig{Version: v, Cert: serverCert, Key: serverKey, ClientCA: clients.ca()})
-		p := newProxy(t, e.Endpoint())
+		p := testenv.NewProxy(t, e.Endpoint())
 		put(t, e, "/a", "1")
 		c := open(t, Config{Endpoints: []string{p.Endpoint()}, CACert: old.ca(), Cert: cert, Key: key})
 		s := c.Subscribe([]string{"/a"})

@@ -1,4 +1,4 @@
-package source
+package testenv
 
 import (
 	"context"
@@ -9,29 +9,30 @@ import (
 	"testing"
 )
 
-// proxy is a TCP proxy that can be cut: everything that goes through it breaks,
+// Proxy is a TCP proxy that can be cut: everything that goes through it breaks,
 // and whoever tries again is hung up on, until it is mended.
-type proxy struct {
+type Proxy struct {
 	listener net.Listener
 	target   string
 	scheme   string
 
 	mu     sync.Mutex
+	met    func(served bool)
 	cut    bool
 	silent chan struct{} // nil, or closed when bytes flow again
 	conns  map[net.Conn]struct{}
 	wg     sync.WaitGroup
 }
 
-// newProxy puts a proxy before the etcd at an endpoint.
-func newProxy(t testing.TB, endpoint string) *proxy {
+// NewProxy puts a proxy before the etcd at an endpoint, until the test ends.
+func NewProxy(t testing.TB, endpoint string) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	scheme, target, _ := strings.Cut(endpoint, "://")
-	p := &proxy{listener: l, target: target, scheme: scheme, conns: map[net.Conn]struct{}{}}
+	p := &Proxy{listener: l, target: target, scheme: scheme, conns: map[net.Conn]struct{}{}}
 	p.wg.Go(p.accept)
 	t.Cleanup(func() {
 		l.Close()
@@ -42,23 +43,44 @@ func newProxy(t testing.TB, endpoint string) *proxy {
 	return p
 }
 
-func (p *proxy) Endpoint() string { return p.scheme + "://" + p.listener.Addr().String() }
+// Watch has f called when somebody has connected, never concurrently: served is false where
+// they are hung up on.
+func (p *Proxy) Watch(f func(served bool)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.met = f
+}
 
-func (p *proxy) accept() {
+func (p *Proxy) tell(served bool) {
+	p.mu.Lock()
+	met := p.met
+	p.mu.Unlock()
+	if met != nil {
+		met(served)
+	}
+}
+
+// Endpoint is what clients are given in place of the endpoint behind it.
+func (p *Proxy) Endpoint() string { return p.scheme + "://" + p.listener.Addr().String() }
+
+func (p *Proxy) accept() {
 	for {
 		conn, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
+		served := p.hold(conn)
+		p.tell(served)
+		if !served {
+			conn.Close()
+			continue
+		}
 		p.wg.Go(func() { p.serve(conn) })
 	}
 }
 
-func (p *proxy) serve(conn net.Conn) {
+func (p *Proxy) serve(conn net.Conn) {
 	defer conn.Close()
-	if !p.hold(conn) {
-		return
-	}
 	defer p.release(conn)
 	up, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", p.target)
 	if err != nil {
@@ -83,7 +105,7 @@ func (p *proxy) serve(conn net.Conn) {
 // listening holds back what it read while all is silent.
 type listening struct {
 	net.Conn
-	p *proxy
+	p *Proxy
 }
 
 func (l listening) Read(b []byte) (int, error) {
@@ -98,7 +120,7 @@ func (l listening) Read(b []byte) (int, error) {
 }
 
 // Silence keeps connections, but nothing comes through them until it is undone.
-func (p *proxy) Silence(yes bool) {
+func (p *Proxy) Silence(yes bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -111,7 +133,7 @@ func (p *proxy) Silence(yes bool) {
 }
 
 // hold registers a connection for Cut, or reports that all is cut.
-func (p *proxy) hold(c net.Conn) bool {
+func (p *Proxy) hold(c net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.cut {
@@ -120,13 +142,14 @@ func (p *proxy) hold(c net.Conn) bool {
 	return !p.cut
 }
 
-func (p *proxy) release(c net.Conn) {
+func (p *Proxy) release(c net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, c)
 }
 
-func (p *proxy) Cut() {
+// Cut breaks all connections, and those to come.
+func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut = true
@@ -135,7 +158,8 @@ func (p *proxy) Cut() {
 	}
 }
 
-func (p *proxy) Mend() {
+// Mend ends what Cut began.
+func (p *Proxy) Mend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut = false
