@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,7 +122,9 @@ func (c cgroup) remove(ctx context.Context) error {
 	for {
 		var busy []error
 		for _, pid := range c.processes() {
-			killIn(c, pid)
+			if err := killIn(c, pid); err != nil {
+				busy = append(busy, err)
+			}
 		}
 		for _, dir := range c.dirs {
 			if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
@@ -141,16 +144,16 @@ func (c cgroup) remove(ctx context.Context) error {
 
 // killIn kills a process that was seen in the cgroup, and no successor of it: it is
 // looked for there again once it is pinned.
-func killIn(c cgroup, pid int) {
+func killIn(c cgroup, pid int) error {
 	fd, err := unix.PidfdOpen(pid, 0)
-	if err != nil {
-		return
-	}
-	defer unix.Close(fd)
-	for _, again := range c.processes() {
-		if again == pid {
-			unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
-			return
+	if err == nil {
+		defer unix.Close(fd)
+		if slices.Contains(c.processes(), pid) {
+			err = unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
 		}
 	}
+	if err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill process %d: %w", pid, err)
+	}
+	return nil
 }
