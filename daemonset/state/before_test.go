@@ -23,6 +23,7 @@ func TestReadsWhatWasWritten(t *testing.T) {
 		"record-2.json":  filepath.Join(s.dir, "targets/c2.json"),
 		"pauses-1.json":  filepath.Join(s.kept.dir, "pauses.json"),
 		"history-1.json": filepath.Join(s.kept.dir, historyName(web)),
+		"history-2.json": filepath.Join(s.kept.dir, historyName(web+"/2")),
 	} {
 		text, err := os.ReadFile(filepath.Join("testdata/before", from))
 		if err == nil {
@@ -57,17 +58,24 @@ func TestReadsWhatWasWritten(t *testing.T) {
 	}, pauses); diff != "" {
 		t.Errorf("pauses (-want +got):\n%s", diff)
 	}
-	entries, err := s.History(web)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]Entry{{
+	first := Entry{
 		Event: daemonset.Event{
 			Time: at, Kind: daemonset.Change, By: "daemon", ContainerID: "c1", Name: "nginx", Pod: "web-0", Namespace: "prod", Profile: "web",
 			State: daemonset.Live, Revision: 7, Digest: "d7", Wrote: []string{"/a"}, Signal: "HUP", Ran: []string{"true"},
 		},
 		Files: []Saved{{Resource: "a.toml", Path: "/a", Content: "c"}},
-	}}, entries); diff != "" {
-		t.Errorf("history (-want +got):\n%s", diff)
+	}
+	second := Entry{Event: daemonset.Event{
+		Time: at, Kind: daemonset.Change, By: "daemon", ContainerID: "c1", Name: "nginx", Pod: "web-0", Namespace: "prod", Profile: "web",
+		State: daemonset.Live, Revision: 8, Digest: "d8",
+	}}
+	for target, want := range map[string][]Entry{web: {first}, web + "/2": {first, second}} {
+		entries, err := s.History(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, entries); diff != "" {
+			t.Errorf("history of %s (-want +got):\n%s", target, diff)
+		}
 	}
 }

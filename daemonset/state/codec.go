@@ -68,6 +68,10 @@ func decodeJSON(data []byte, version int, document any) error {
 	case head.Version < 1:
 		return fmt.Errorf("%w: version %d", ErrDamaged, head.Version)
 	}
+	return decodeStrictly(data, document)
+}
+
+func decodeStrictly(data []byte, document any) error {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(document); err != nil {

@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	historyVersion = 1
-
 	// maxEntries is how many changes of a target are told.
 	maxEntries = 50
 
@@ -37,12 +35,6 @@ type Entry struct {
 	Files []Saved `json:"files,omitempty"`
 }
 
-type history struct {
-	Version int     `json:"version"`
-	Target  string  `json:"target"`
-	Entries []Entry `json:"entries"` // the oldest first
-}
-
 // historyName is the file of a target, which is named as its container is: names are longer
 // together than a file's may be.
 func historyName(target string) string {
@@ -52,7 +44,13 @@ func historyName(target string) string {
 
 // History is what was changed in a target, named namespace/pod/container, the oldest first. It goes on
 // over the container's restarts, and in a pod that takes the name of another.
-func (s *Store) History(target string) ([]Entry, error) { return s.kept.entries(historyName(target)) }
+func (s *Store) History(target string) ([]Entry, error) {
+	pinned, err := s.pinned(target)
+	if err != nil {
+		return nil, err
+	}
+	return s.kept.entries(historyName(target), pinned)
+}
 
 // Tell adds a change to a target's history. Files are those that are kept for the container
 // and were live after it. The caller holds the container's lock.
@@ -60,61 +58,19 @@ func (s *Store) Tell(target string, e Entry) error {
 	if err := checkID(e.ContainerID); err != nil {
 		return err
 	}
-	entries, err := s.History(target)
-	if errors.Is(err, ErrDamaged) {
-		entries, err = nil, nil // its disk may have lost it; it begins anew
-	}
-	if err != nil {
-		return err
-	}
 	for _, f := range e.Files {
 		if err := s.keepBack(e.ContainerID, f); err != nil {
 			return fmt.Errorf("state: keep %s for the way back: %w", f.Path, err)
 		}
 	}
-	pinned, err := s.pinned(target)
-	if err != nil {
-		return err
-	}
-	text, err := fitting(target, append(entries, e), pinned)
-	if err == nil {
-		write := s.kept.replace
-		if pinned != "" {
-			write = s.kept.writeText // what is pinned is to be found after a loss of power, too
-		}
-		err = write("history/."+e.ContainerID, historyName(target), text)
+	added, err := s.kept.appendEntry(historyName(target), e)
+	if err == nil && !added {
+		err = s.rewrite(target, e)
 	}
 	if err != nil {
 		return fmt.Errorf("state: keep the history of %s below %s: %w", target, s.kept.dir, err)
 	}
 	return nil
-}
-
-// fitting encodes the newest entries, as many as may be, with the files of the newest that have
-// some, and those of what is pinned in any case.
-func fitting(target string, entries []Entry, pinned string) ([]byte, error) {
-	left := maxBack
-	for i := len(entries) - 1; i >= 0; i-- {
-		if left <= 0 && (pinned == "" || entries[i].Digest != pinned) {
-			entries[i].Files = nil
-		}
-		if len(entries[i].Files) > 0 {
-			left--
-		}
-	}
-	for {
-		if len(entries) <= maxEntries {
-			text, err := encodeJSON(history{Version: historyVersion, Target: target, Entries: entries})
-			if !errors.Is(err, errTooLong) || len(entries) == 1 {
-				return text, err
-			}
-		}
-		oldest := slices.IndexFunc(entries, func(e Entry) bool { return pinned == "" || e.Digest != pinned })
-		if oldest < 0 || oldest == len(entries)-1 {
-			oldest = 0
-		}
-		entries = slices.Delete(entries, oldest, oldest+1)
-	}
 }
 
 // pinned is the digest that a target is pinned to; empty where it is not.

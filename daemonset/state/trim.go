@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -66,7 +65,7 @@ func (s *Store) Trim(now time.Time, keys []string) error {
 			errs = append(errs, s.kept.drop(h.name))
 			continue
 		}
-		entries, err := s.kept.entries(h.name)
+		entries, err := s.kept.entries(h.name, pins[h.name])
 		if errors.Is(err, ErrDamaged) {
 			errs = append(errs, s.kept.drop(h.name)) // nothing can be made of it any more
 			continue
@@ -163,20 +162,4 @@ func (f folder) keepOnly(sub string, used []keptFile, now time.Time, most int64)
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// entries reads a history; none where there is no such file.
-func (f folder) entries(name string) ([]Entry, error) {
-	text, err := f.read(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var d history
-	if err := decodeJSON(text, historyVersion, &d); err != nil {
-		return nil, fmt.Errorf("%s/%s: %w", f.dir, name, err)
-	}
-	return d.Entries, nil
 }
