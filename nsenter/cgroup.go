@@ -15,6 +15,9 @@ import (
 // in which i is not in the root. An i that is in the root everywhere (no
 // container is) is only the same as another such.
 func (i Info) SameContainer(other Info) bool {
+	if i.Cgroup == other.Cgroup { // as mostly
+		return i.Cgroup != ""
+	}
 	mine, others := parseCgroup(i.Cgroup), parseCgroup(other.Cgroup)
 	told := false
 	for hierarchy, path := range mine {
@@ -26,7 +29,7 @@ func (i Info) SameContainer(other Info) bool {
 			return false
 		}
 	}
-	return told || (i.Cgroup != "" && i.Cgroup == other.Cgroup)
+	return told
 }
 
 // parseCgroup reads /proc/PID/cgroup (cgroups(7)), lines of

@@ -25,9 +25,16 @@ func parseStat(b []byte) (stat, error) {
 	if open < 0 || end < open {
 		return stat{}, errors.New("stat: no name in it")
 	}
-	fields := bytes.Fields(b[end+1:]) // field 3, the state, is the first
-	if len(fields) < 20 || len(fields[0]) != 1 {
-		return stat{}, fmt.Errorf("stat: only %d fields", len(fields))
+	var fields [20][]byte // field 3, the state, is the first
+	n := 0
+	for field := range bytes.FieldsSeq(b[end+1:]) {
+		if fields[n] = field; n == len(fields)-1 {
+			break
+		}
+		n++
+	}
+	if n < len(fields)-1 || len(fields[0]) != 1 {
+		return stat{}, fmt.Errorf("stat: only %d fields", n)
 	}
 	ppid, err := strconv.Atoi(string(fields[1]))
 	if err != nil {
@@ -60,17 +67,19 @@ func parseStatus(b []byte) (status, error) {
 	var st status
 	var seen int
 	for line := range bytes.Lines(b) {
-		key, value, _ := strings.Cut(string(line), ":")
-		fields := strings.Fields(value)
+		key, value, _ := bytes.Cut(line, []byte(":"))
 		var err error
-		switch {
-		case key == "NSpid" && len(fields) > 0: // from the reader's namespace inwards
-			st.nspid, err = strconv.Atoi(fields[len(fields)-1])
-		case key == "SigCgt" && len(fields) == 1:
-			st.sigCgt, err = strconv.ParseUint(fields[0], 16, 64)
-		case key == "Uid" && len(fields) == 4: // real, effective, saved, filesystem
+		switch string(key) {
+		case "NSpid": // from the reader's namespace inwards
+			value = bytes.TrimSpace(value)
+			st.nspid, err = strconv.Atoi(string(value[bytes.LastIndexByte(value, '\t')+1:]))
+		case "SigCgt":
+			st.sigCgt, err = strconv.ParseUint(string(bytes.TrimSpace(value)), 16, 64)
+		case "Uid": // real, effective, saved, filesystem
+			_, effective, _ := bytes.Cut(bytes.TrimSpace(value), []byte("\t"))
+			effective, _, _ = bytes.Cut(effective, []byte("\t"))
 			var uid uint64
-			uid, err = strconv.ParseUint(fields[1], 10, 32)
+			uid, err = strconv.ParseUint(string(effective), 10, 32)
 			st.uid = uint32(uid)
 		default:
 			continue

@@ -1,6 +1,7 @@
 package nsenter
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -137,15 +138,16 @@ func readAt(dir int, name string, limit int) ([]byte, error) {
 }
 
 // read reads a file of /proc by as few system calls as that takes: an os.File asks the
-// poller first, and grows what it reads into by little. A proof reads dozens.
+// poller first, and grows what it reads into by little. A proof reads dozens, mostly of a
+// few bytes.
 func read(dir int, name string, limit int) ([]byte, error) {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	const usual = 2048 // status has less
-	b := make([]byte, 0, min(limit, usual))
+	var usual [2048]byte // status has less
+	b := usual[:0]
 	for len(b) < limit {
 		if len(b) == cap(b) {
 			b = slices.Grow(b, min(limit-len(b), len(b)))
@@ -156,12 +158,12 @@ func read(dir int, name string, limit int) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case n == 0:
-			return b, nil
+			return bytes.Clone(b), nil
 		default:
 			b = b[:len(b)+n]
 		}
 	}
-	return b, nil
+	return bytes.Clone(b), nil
 }
 
 // linkAt reads a link below the handle. It is empty, without an error, when
