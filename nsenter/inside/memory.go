@@ -14,7 +14,7 @@ const maxMaps = 64 << 10
 
 // warmth is how much of the heap is touched ahead, in bytes: what a request with a
 // few small files needs. More is touched as it is needed.
-const warmth = 512 << 10
+const warmth = 128 << 10
 
 // prepare does to this process's memory, while nobody waits, what makes its one
 // request quick.
