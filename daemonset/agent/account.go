@@ -21,6 +21,7 @@ type deed struct {
 	revision int64  // of what was tried, also where it went back
 	digest   string // the same
 	back     bool   // what was placed last were the previous files
+	draining *int   // old workers that finish their requests still; nil: no reload was proved
 }
 
 // place notes what one crossing has changed.

@@ -44,6 +44,8 @@ type Outcome struct {
 	Status    daemonset.Status
 	Wrote     []string // the paths that were changed inside, also where they went back
 	Unchanged bool     // the files were in place and no reload was owed: nothing was done
+
+	draining *int // old workers that finish their requests still; nil: no reload was proved
 }
 
 // Apply makes one pass: render, check, cross, signal, prove. The error is nil
@@ -87,7 +89,7 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 			a.Store.Tidy(rec)
 		}
 	}
-	return Outcome{Status: rec.Status, Wrote: job.did.wrote, Unchanged: unchanged && err == nil}, err
+	return Outcome{Status: rec.Status, Wrote: job.did.wrote, Unchanged: unchanged && err == nil, draining: job.did.draining}, err
 }
 
 // conclude writes what a pass came to into the status.

@@ -130,6 +130,7 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 		}
 		rec.Reloads++
 		rec.Reloaded = time.Now()
+		job.did.draining = new(proof.Draining())
 	}
 	finish(want, rec, result)
 	rec.Process = c.process()

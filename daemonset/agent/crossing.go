@@ -20,6 +20,7 @@ import (
 type crossing struct {
 	init   *nsenter.Process
 	server *nsenter.Process // nil: nothing is signalled
+	info   nsenter.Info     // of the server, when it was found
 	preset *verify.Preset   // nil: no rule for success
 	signal syscall.Signal
 	asked  bool // the profile or the pod names the signal; else it is the preset's
@@ -84,16 +85,15 @@ func (c *crossing) find(ctx context.Context, job Job) error {
 	default:
 		return nil
 	}
-	info, err := c.server.Info()
-	if err != nil {
+	if c.info, err = c.server.Info(); err != nil {
 		return failed(crossingState(err), err)
 	}
-	if !known && strings.HasPrefix(info.Comm, runtimeInit) {
+	if !known && strings.HasPrefix(c.info.Comm, runtimeInit) {
 		c.server.Close()
-		c.server, c.waiting = nil, fmt.Errorf("process %d is the runtime's still, the container's own comes in a moment", info.Pid)
+		c.server, c.waiting = nil, fmt.Errorf("process %d is the runtime's still, the container's own comes in a moment", c.info.Pid)
 		return nil
 	}
-	if err := verify.CanSignal(info, c.signal); err != nil {
+	if err := verify.CanSignal(c.info, c.signal); err != nil {
 		return failed(daemonset.Failed, err)
 	}
 	return nil
@@ -149,11 +149,7 @@ func (c *crossing) process() *daemonset.Process {
 	if c.server == nil {
 		return nil
 	}
-	p := &daemonset.Process{Pid: c.server.Pid(), StartTime: c.server.StartTime()}
-	if info, err := c.server.Info(); err == nil {
-		p.NSPid, p.Exe = info.NSPid, info.Exe
-	}
-	return p
+	return &daemonset.Process{Pid: c.server.Pid(), StartTime: c.server.StartTime(), NSPid: c.info.NSPid, Exe: c.info.Exe}
 }
 
 // Close lets the pinned processes go.

@@ -104,14 +104,16 @@ func (s *stand) view() daemonset.TargetView {
 	return v
 }
 
-// census counts the old workers of the server that was signalled last. It answers whether
-// there are any: then they are counted again before long.
-func (s *stand) census(job Job) bool {
-	process := s.view().Process
-	if process == nil {
-		return false
+// census notes how many old workers of the server that was signalled last there are, and counts them
+// where that is not known. It answers whether there are any: then they are counted again before long.
+func (s *stand) census(job Job, draining *int) bool {
+	if draining == nil {
+		process := s.view().Process
+		if process == nil {
+			return false
+		}
+		draining = countDraining(job, *process)
 	}
-	draining := countDraining(job, *process)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Draining = draining

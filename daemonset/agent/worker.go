@@ -50,7 +50,7 @@ func (w *worker) run(ctx context.Context) {
 		case <-w.poke:
 		case <-timer.C:
 		case <-count.C:
-			if w.stand.census(w.job) {
+			if w.stand.census(w.job, nil) {
 				count.Reset(countEvery)
 			}
 			continue
@@ -58,7 +58,8 @@ func (w *worker) run(ctx context.Context) {
 		// By the clock, not by what woke us: keys that change all the time
 		// must not keep drift from being found.
 		look := !time.Now().Before(resync)
-		status = w.pass(ctx, status, look)
+		outcome := w.pass(ctx, status, look)
+		status = outcome.Status
 		if ctx.Err() != nil {
 			return
 		}
@@ -67,7 +68,7 @@ func (w *worker) run(ctx context.Context) {
 			w.report(status)
 			said = status
 		}
-		if w.stand.census(w.job) {
+		if w.stand.census(w.job, outcome.draining) {
 			count.Reset(countEvery)
 		}
 		if w.job.Retire && status.RetryAt.IsZero() && status.State != daemonset.Paused {
@@ -85,7 +86,7 @@ func (w *worker) run(ctx context.Context) {
 }
 
 // pass applies the newest snapshot and answers how the target stands.
-func (w *worker) pass(ctx context.Context, before daemonset.Status, look bool) daemonset.Status {
+func (w *worker) pass(ctx context.Context, before daemonset.Status, look bool) Outcome {
 	job := w.job
 	job.Look = look
 	var s offer
@@ -97,12 +98,12 @@ func (w *worker) pass(ctx context.Context, before daemonset.Status, look bool) d
 	if err != nil && outcome.Status.ContainerID == "" {
 		// The lock was not to be had: the record is for its holder to write.
 		fail(&before, daemonset.Failed, err)
-		return before
+		return Outcome{Status: before}
 	}
 	if s.snapshot != nil && err == nil {
 		w.feed.good(s)
 	}
-	return outcome.Status
+	return outcome
 }
 
 // countEvery is how often old workers are counted while there are any.

@@ -21,8 +21,11 @@ const (
 	// of servers that reload at once, looks are what a proof costs: there it is looked
 	// seldom until a new worker is there, but so often that none of the time side by
 	// side falls between two looks, and then not again before that time is over.
-	unhurried = 4 * time.Millisecond
-	sparse    = 50 * time.Millisecond
+	sparse = 50 * time.Millisecond
+
+	// together is how long after the first old worker's end the others' are waited for, which
+	// mostly come with it.
+	together = 4 * time.Millisecond
 
 	// attentive is how often is looked while another reload is under way: its
 	// end must not be missed.
@@ -136,7 +139,8 @@ func (pr *Proof) wait(ctx context.Context) error {
 	var beside time.Time // until when old and new run side by side at least
 	pause, limit := shortest, longest
 	if pr.preset.Overlap > longest {
-		pause, limit = unhurried, min(pr.preset.Overlap/2, sparse)
+		limit = min(pr.preset.Overlap/2, sparse)
+		pause = limit
 	}
 	for ; ; pause = min(2*pause, limit) {
 		since := pr.looked
@@ -210,19 +214,39 @@ func (pr *Proof) confirm(seen sight, m mask) error {
 	return err
 }
 
-// sleep waits for the given time, or until ctx or a serving old worker ends. One
-// is enough to watch, as all of them have to end (or drain, which is no event).
-// It reports whether one ended.
-func (pr *Proof) sleep(ctx context.Context, d time.Duration) bool {
+// sleep waits for the given time, or until ctx ends or the serving old workers have: all of
+// them have to (or drain, which is no event). It reports whether one has.
+func (pr *Proof) sleep(ctx context.Context, d time.Duration) (ended bool) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	for _, c := range pr.children {
-		if c.old && c.server && c.role == worker && c.proc.Wait(ctx) == nil {
-			return true
+		if !c.old || !c.server || c.role != worker {
+			continue
+		}
+		if c.proc.Wait(ctx) != nil {
+			return ended
+		}
+		if !ended {
+			ended = true
+			ctx, cancel = context.WithTimeout(ctx, together)
+			defer cancel()
 		}
 	}
-	<-ctx.Done()
-	return false
+	if !ended {
+		<-ctx.Done()
+	}
+	return ended
+}
+
+// Draining is how many old workers finished their requests still when the reload was proved.
+func (pr *Proof) Draining() int {
+	n := 0
+	for _, c := range pr.children {
+		if c.server && c.role == draining {
+			n++
+		}
+	}
+	return n
 }
 
 // markOld makes every child that is known now one of before.
