@@ -41,30 +41,42 @@ check = "off"
 
 // daemon is a running `podreload daemon`.
 type daemon struct {
-	line []string // the command line before the command
-	log  string
-	cmd  *exec.Cmd
+	line  []string // the command line before the command
+	state string   // its --state
+	log   string
+	cmd   *exec.Cmd
 }
+
+// memoryDir is a directory in memory, as /run is where --state lies on a node.
+const memoryDir = "/dev/shm"
 
 func startDaemon(dir string, n *testenv.Node, e *testenv.Etcd, conf map[string]string, flags ...string) (*daemon, error) {
 	if err := testenv.WriteTree(filepath.Join(dir, "etc"), conf); err != nil {
 		return nil, err
 	}
-	d := &daemon{log: filepath.Join(dir, "daemon.log"), line: []string{
-		"bin/podreload", "--runtime-endpoint", "unix://" + n.Socket(), "--nri-socket", "", "--endpoints", e.Endpoint(),
-		"--confdir", filepath.Join(dir, "etc"), "--state", filepath.Join(dir, "run"), "--root", filepath.Join(dir, "kept"),
-	}}
-	log, err := os.Create(d.log)
+	state, err := os.MkdirTemp(memoryDir, "podreload-bench-")
 	if err != nil {
 		return nil, err
+	}
+	d := &daemon{state: state, log: filepath.Join(dir, "daemon.log"), line: []string{
+		"bin/podreload", "--runtime-endpoint", "unix://" + n.Socket(), "--nri-socket", "", "--endpoints", e.Endpoint(),
+		"--confdir", filepath.Join(dir, "etc"), "--state", state, "--root", filepath.Join(dir, "kept"),
+	}}
+	if err := d.start(flags); err != nil {
+		return nil, errors.Join(fmt.Errorf("start podreload (is it built?): %w", err), os.RemoveAll(state))
+	}
+	return d, nil
+}
+
+func (d *daemon) start(flags []string) error {
+	log, err := os.Create(d.log)
+	if err != nil {
+		return err
 	}
 	defer log.Close()
 	d.cmd = exec.Command(d.line[0], slices.Concat(d.line[1:], []string{"daemon"}, flags)...)
 	d.cmd.Stderr = log
-	if err := d.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start podreload (is it built?): %w", err)
-	}
-	return d, nil
+	return d.cmd.Start()
 }
 
 // settled waits until so many targets are Live or Applied.
@@ -130,5 +142,5 @@ func (m *memory) add(pid int) error {
 // Close ends the daemon and waits for it.
 func (d *daemon) Close() error {
 	err := d.cmd.Process.Signal(syscall.SIGTERM)
-	return errors.Join(err, d.cmd.Wait())
+	return errors.Join(err, d.cmd.Wait(), os.RemoveAll(d.state))
 }

@@ -55,7 +55,7 @@ func (s *scene) efforts(ctx context.Context, c *crowd, client *runtime) (all []e
 		if err := d.settled(ctx, len(c.members)); err != nil {
 			return nil, end, err
 		}
-		a := &ask{daemon: d, crowd: c, etcd: s.etcd, key: "/many/" + way.key + "/text", dir: filepath.Join(dir, "run")}
+		a := &ask{daemon: d, crowd: c, etcd: s.etcd, key: "/many/" + way.key + "/text", dir: d.state}
 		all = append(all, effort{name: way.name, do: a.change, daemon: d, used: func() (time.Duration, error) { return processor(d.cmd.Process.Pid) }})
 	}
 	return append(all,

@@ -27,7 +27,11 @@ type receiver struct {
 // startReceiver makes a pod with a receiver as its one container. The folder for
 // its socket is made in dir.
 func startReceiver(ctx context.Context, n *testenv.Node, dir, name string, labels map[string]string) (*receiver, error) {
-	program, err := filepath.Abs("build/parts/receiver")
+	parts, err := testenv.Parts()
+	if err != nil {
+		return nil, err
+	}
+	program, err := filepath.Abs(filepath.Join(parts, "receiver"))
 	if err != nil {
 		return nil, err
 	}
