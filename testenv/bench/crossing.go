@@ -29,6 +29,9 @@ func crossing(s *nsenter.Shim, r *receiver, path string) func(context.Context, s
 	}
 }
 
+// there is the name of that.
+const there = "nothing done inside"
+
 // empty crosses there and back and does nothing inside.
 func empty(s *nsenter.Shim, r *receiver) func(context.Context, string) error {
 	return func(ctx context.Context, _ string) error {

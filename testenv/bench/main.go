@@ -66,7 +66,7 @@ func run(ctx context.Context, n int, pods, plots string) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(table(os.Stdout, s, n, load), checks(ctx, os.Stdout, s, n), proofs(ctx, os.Stdout, s, n), manyKeys(ctx, os.Stdout, s, n),
+	return errors.Join(table(ctx, os.Stdout, s, n, load), checks(ctx, os.Stdout, s, n), proofs(ctx, os.Stdout, s, n), manyKeys(ctx, os.Stdout, s, n),
 		many(ctx, os.Stdout, s, sizes, plots))
 }
 

@@ -26,6 +26,7 @@ type scene struct {
 	etcd   *testenv.Etcd
 	daemon *daemon
 	rest   memory // the daemon's, before it had work
+	before phases // the daemon's, then
 	ways   []*way
 
 	closers []io.Closer
@@ -76,7 +77,7 @@ func (s *scene) open(ctx context.Context) (err error) {
 	}
 	s.add("podreload's crossing", r, crossing(sealed, r, onOverlay))
 	s.add("the same on tmpfs", r, crossing(sealed, r, onTmpfs))
-	s.add("nothing done inside", nil, empty(sealed, r))
+	s.add(there, nil, empty(sealed, r))
 	s.add("with no shim started ahead", r, crossing(cold, r, onOverlay))
 	s.add("shim: start and exit", nil, start("bin/podreload-shim"))
 	s.add("floor: write, rename, kill from the node", r, bare(r, onOverlay))
@@ -144,7 +145,7 @@ func (s *scene) startTargets(ctx context.Context) (*receiver, error) {
 		return nil, err
 	}
 	progress("starting podreload daemon")
-	if s.daemon, err = startDaemon(s.dir, s.node, s.etcd, conf()); err != nil {
+	if s.daemon, err = startDaemon(s.dir, s.node, s.etcd, conf(), "--listen", "127.0.0.1:0"); err != nil {
 		return nil, err
 	}
 	s.later(s.daemon)
@@ -157,6 +158,9 @@ func (s *scene) startTargets(ctx context.Context) (*receiver, error) {
 	progress("letting it rest")
 	time.Sleep(5 * time.Second)
 	if s.rest, err = s.daemon.memory(); err != nil {
+		return nil, err
+	}
+	if s.before, err = s.daemon.phases(ctx); err != nil {
 		return nil, err
 	}
 	return r, nil
