@@ -7,19 +7,23 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 )
 
 // Cluster is an etcd of several members. What they say to each other goes through the test, which
 // can cut one off; clients reach all of them still.
 type Cluster struct {
 	Members []*Etcd
+	dir     string
 	peers   *peerNet
 }
 
 // StartCluster starts an etcd of n members whose data and logs are below dir, and returns when each
 // of them answers.
 func StartCluster(ctx context.Context, dir string, v Version, n int) (*Cluster, error) {
-	c := &Cluster{peers: newPeerNet()}
+	c := &Cluster{dir: dir, peers: newPeerNet()}
 	var names []string
 	for i := range n {
 		e, err := newEtcd(filepath.Join(dir, fmt.Sprint(i)), EtcdConfig{Version: v})
@@ -47,6 +51,37 @@ func StartCluster(ctx context.Context, dir string, v Version, n int) (*Cluster, 
 		c.peers.name(i, r.Header.MemberId)
 	}
 	return c, nil
+}
+
+// AddLearner starts one more that only learns what the members agree on. It is the last of
+// Members from then on.
+func (c *Cluster) AddLearner(ctx context.Context) (*Etcd, error) {
+	e, err := newEtcd(filepath.Join(c.dir, "learner"), EtcdConfig{Version: c.Members[0].config.Version})
+	if err != nil {
+		return nil, err
+	}
+	first := c.Members[0]
+	c.Members = append(c.Members, e)
+	e.member = member{name: "learner", joins: true}
+	if e.member.advertise, err = c.peers.listen(e.addrs.Peer); err != nil {
+		return nil, err
+	}
+	url := "http://" + e.member.advertise
+	e.member.cluster = first.member.cluster + "," + e.member.name + "=" + url
+	for {
+		_, err = first.client.MemberAddAsLearner(ctx, []string{url})
+		if !errors.Is(err, rpctypes.ErrUnhealthy) { // as long as members have not been connected for five seconds
+			break
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("add a learner: %w", err)
+	}
+	return e, e.serve(ctx)
 }
 
 // Start starts the members that do not run, at once, since none answers before most of them do.

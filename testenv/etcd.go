@@ -39,6 +39,7 @@ type member struct {
 	name      string
 	advertise string // where the others reach it: host:port
 	cluster   string // --initial-cluster
+	joins     bool   // one that exists
 }
 
 // StartEtcd starts an etcd whose data and log are below dir, and returns when it can be

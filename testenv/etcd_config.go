@@ -66,6 +66,9 @@ func (e *Etcd) writeConfig() error {
 		"initial-cluster": e.member.cluster,
 		"bcrypt-cost":     4, // passwords of tests need no protection
 	}
+	if e.member.joins {
+		c["initial-cluster-state"] = "existing"
+	}
 	if e.config.AuthToken != "" {
 		c["auth-token"] = e.config.AuthToken
 	}

@@ -58,6 +58,8 @@ func (c *Client) explain(err error, keys []string) error {
 		return say(ErrCredentials, "TLS with etcd at %s: %s: check --cacert, --cert and --key", at, text)
 	case errors.Is(err, context.DeadlineExceeded), code(err) == codes.DeadlineExceeded:
 		return say(ErrUnavailable, "waiting for etcd at %s: no answer in time", at)
+	case is(err, rpctypes.ErrGRPCNotSupportedForLearner):
+		return say(ErrUnavailable, "waiting for etcd at %s: a learner serves neither reads nor watches; give --endpoints the members that vote", at)
 	case code(err) == codes.Unavailable:
 		return say(ErrUnavailable, "waiting for etcd at %s: %s", at, text)
 	}
@@ -77,6 +79,12 @@ func code(err error) codes.Code {
 // all that a refused watch has.
 func is(err error, want error) bool {
 	return errors.Is(err, want) || err != nil && strings.Contains(err.Error(), rpctypes.ErrorDesc(want))
+}
+
+// elsewhere says that this member cannot serve, and another may: it is cut off from
+// the others, or only learns from them.
+func elsewhere(err error) bool {
+	return is(err, rpctypes.ErrNoLeader) || is(err, rpctypes.ErrGRPCNotSupportedForLearner)
 }
 
 // plain strips gRPC's wrapping from a connection error: the innermost

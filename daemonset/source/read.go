@@ -108,7 +108,7 @@ func (c *Client) txn(ctx context.Context, ops []clientv3.Op) (resp *clientv3.Txn
 		}
 		resp, err = etcd.Txn(clientv3.WithRequireLeader(ctx)).Then(ops...).Commit()
 		switch {
-		case is(err, rpctypes.ErrNoLeader):
+		case elsewhere(err):
 			// A member that is cut off says so at once, and the next attempt
 			// asks the next one; without the leader required it would keep
 			// the call until its deadline.

@@ -67,7 +67,7 @@ func openWatch(ctx context.Context, etcd *clientv3.Client, sp span, revision int
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		if !is(err, rpctypes.ErrNoLeader) {
+		if !elsewhere(err) {
 			break
 		}
 	}
