@@ -15,6 +15,7 @@ import (
 	"github.com/podreload/podreload/daemonset/check"
 	"github.com/podreload/podreload/daemonset/exec"
 	"github.com/podreload/podreload/daemonset/pods"
+	"github.com/podreload/podreload/daemonset/turns"
 )
 
 // applier is an agent.Applier with what it works with, open until Close.
@@ -91,7 +92,7 @@ func openChecker(ctx context.Context, c *cli.Command) (*check.Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	checker, err := check.Open(filepath.Join(dir, "twins"), func(err error) { logrus.WithError(err).Warn("a twin is not cleared away whole") })
+	checker, err := check.Open(filepath.Join(dir, "twins"), turns.New(check.AtOnce()), func(err error) { logrus.WithError(err).Warn("a twin is not cleared away whole") })
 	if err != nil {
 		return nil, err
 	}

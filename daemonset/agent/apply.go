@@ -14,6 +14,7 @@ import (
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/daemonset/turns"
 	"github.com/podreload/podreload/nsenter"
 )
 
@@ -36,7 +37,7 @@ type Applier struct {
 	Phase func(name string, took time.Duration)
 
 	once  sync.Once
-	turns chan struct{} // one taken for each crossing under way
+	turns *turns.Turns // one for each crossing under way
 }
 
 // Outcome is what one apply came to.

@@ -7,55 +7,37 @@ import (
 	"testing/synctest"
 )
 
-// TestNoTurnAfterTheEnd: who was told to stop begins no crossing, though there is room for one.
-func TestNoTurnAfterTheEnd(t *testing.T) {
+// TestTurns: whatever wakes all targets at once, the crossings of a node stay few.
+func TestTurns(t *testing.T) { synctest.Test(t, testTurns) }
+
+func testTurns(t *testing.T) {
+	var a Applier
+	var last func()
+	for range maxCrossings {
+		done, err := a.turn(t.Context(), "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = done
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var a Applier
-	for range 100 {
-		if done, err := a.turn(ctx); !errors.Is(err, context.Canceled) {
-			done()
-			t.Fatalf("it was its turn: %v", err)
-		}
+	if _, err := a.turn(ctx, "web"); !errors.Is(err, context.Canceled) {
+		t.Errorf("one more: %v", err)
 	}
-}
-
-// TestTurns: whatever wakes all targets at once, the crossings of a node stay few.
-func TestTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var a Applier
-		var done []func()
-		for range maxCrossings {
-			end, err := a.turn(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			done = append(done, end)
-		}
-		next := make(chan struct{})
-		go func() {
-			defer close(next)
-			end, err := a.turn(t.Context())
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			end()
-		}()
-		synctest.Wait()
-		select {
-		case <-next:
-			t.Errorf("more than %d at once", maxCrossings)
-		default:
-		}
-		done[0]()
-		done[0]() // gives back one
-		<-next
-		for _, end := range done {
-			end()
-		}
-		if n := len(a.turns); n != 0 {
-			t.Errorf("%d turns are not given back", n)
-		}
-	})
+	ended := make(chan error)
+	go func() {
+		_, err := a.turn(t.Context(), "web")
+		ended <- err
+	}()
+	synctest.Wait()
+	select {
+	case err := <-ended:
+		t.Errorf("more than %d at once: %v", maxCrossings, err)
+	default:
+	}
+	last()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }

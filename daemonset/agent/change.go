@@ -145,7 +145,7 @@ const maxUnsure = 5
 // must have been seen before the signal, but no longer ago than needs be. The caller
 // closes the proof, if there is one.
 func (a *Applier) commit(ctx context.Context, c *crossing, req shim.Request) (shim.Result, *verify.Proof, error) {
-	done, err := a.turn(ctx)
+	done, err := a.turn(ctx, c.profile)
 	if err != nil {
 		return shim.Result{}, nil, err
 	}

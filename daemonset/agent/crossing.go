@@ -18,12 +18,13 @@ import (
 // crossing holds the pinned processes of one pass: the container's init, whose
 // namespaces are entered, and the server that is signalled.
 type crossing struct {
-	init   *nsenter.Process
-	server *nsenter.Process // nil: nothing is signalled
-	info   nsenter.Info     // of the server, when it was found
-	preset *verify.Preset   // nil: no rule for success
-	signal syscall.Signal
-	asked  bool // the profile or the pod names the signal; else it is the preset's
+	profile string
+	init    *nsenter.Process
+	server  *nsenter.Process // nil: nothing is signalled
+	info    nsenter.Info     // of the server, when it was found
+	preset  *verify.Preset   // nil: no rule for success
+	signal  syscall.Signal
+	asked   bool // the profile or the pod names the signal; else it is the preset's
 
 	waiting error // there is something to signal, but not yet
 }
@@ -34,7 +35,7 @@ func enter(ctx context.Context, job Job) (*crossing, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &crossing{init: init}
+	c := &crossing{profile: job.Target.Profile, init: init}
 	if err := c.find(ctx, job); err != nil {
 		c.Close()
 		return nil, err

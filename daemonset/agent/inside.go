@@ -17,7 +17,7 @@ import (
 type inside struct {
 	ctx     context.Context // the pass's: templates have none to hand on
 	applier *Applier
-	target  daemonset.Container
+	target  daemonset.Target
 	init    *nsenter.Process
 	facts   *facts.Facts
 }
@@ -28,11 +28,11 @@ func (i *inside) ask() (*facts.Facts, error) {
 	if i.facts != nil {
 		return i.facts, nil
 	}
-	init, err := pin(i.target)
+	init, err := pin(i.target.Container)
 	if err != nil {
 		return nil, err
 	}
-	i.init, i.facts = init, facts.Of(i.ctx, inTurn{i.applier}, init, i.target)
+	i.init, i.facts = init, facts.Of(i.ctx, inTurn{i.applier, i.target.Profile}, init, i.target.Container)
 	return i.facts, nil
 }
 
@@ -88,12 +88,15 @@ func (i *inside) Close() {
 	}
 }
 
-// inTurn crosses when it is its turn, within the applier's timeout.
-type inTurn struct{ *Applier }
+// inTurn crosses when it is its profile's turn, within the applier's timeout.
+type inTurn struct {
+	*Applier
+	profile string
+}
 
 // Cross is that of [facts.Crosser].
 func (t inTurn) Cross(ctx context.Context, into, signal *nsenter.Process, request []byte) ([]byte, error) {
-	done, err := t.turn(ctx)
+	done, err := t.turn(ctx, t.profile)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +109,7 @@ func (t inTurn) Cross(ctx context.Context, into, signal *nsenter.Process, reques
 // render makes the files of the job.
 func (a *Applier) render(ctx context.Context, job Job) ([]daemonset.File, error) {
 	defer a.phase("render")()
-	in := &inside{ctx: ctx, applier: a, target: job.Target.Container}
+	in := &inside{ctx: ctx, applier: a, target: job.Target}
 	defer in.Close()
 	return job.render(in)
 }
@@ -126,7 +129,7 @@ func (a *Applier) named(ctx context.Context, job Job, init *nsenter.Process, fil
 				continue
 			}
 			if f == nil {
-				f = facts.Of(ctx, inTurn{a}, init, job.Target.Container)
+				f = facts.Of(ctx, inTurn{a, job.Target.Profile}, init, job.Target.Container)
 			}
 			id, err := owner.find(f, owner.name)
 			if err != nil {

@@ -40,7 +40,7 @@ func (a *Applier) Look(ctx context.Context, job Job, content bool) ([]Difference
 	if err != nil {
 		return nil, err
 	}
-	c := &crossing{init: init}
+	c := &crossing{profile: job.Target.Profile, init: init}
 	defer c.Close()
 	if files, err = a.named(ctx, job, init, files); err != nil {
 		return nil, err

@@ -22,6 +22,7 @@ import (
 	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/daemonset/template"
+	"github.com/podreload/podreload/daemonset/turns"
 	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
@@ -76,7 +77,7 @@ func newRig(t *testing.T, node *testenv.Node) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checker, err := check.Open(r.path("run/twins"), func(err error) { t.Error(err) })
+	checker, err := check.Open(r.path("run/twins"), turns.New(check.AtOnce()), func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}

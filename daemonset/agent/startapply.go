@@ -98,7 +98,7 @@ func (a *Applier) start(ctx context.Context, job Job, rec *state.Record) error {
 		init.Close()
 		return err
 	}
-	c := &crossing{init: init, waiting: errStarts}
+	c := &crossing{profile: job.Target.Profile, init: init, waiting: errStarts}
 	if known {
 		c.preset = &preset
 	}

@@ -91,14 +91,14 @@ func (a *Applier) trial(job Job, c *crossing, files []daemonset.File) (check.Tri
 		return check.Trial{}, err
 	}
 	return check.Trial{
-		Container: job.Target.Container, Files: files, Commands: commands, Image: job.Target.Container.Image,
+		Container: job.Target.Container, Profile: c.profile, Files: files, Commands: commands, Image: job.Target.Container.Image,
 		Forget: c.preset != nil && c.preset.Mandatory,
 		Write: func(ctx context.Context, init *nsenter.Process) error {
-			_, err := a.cross(ctx, &crossing{init: init}, request(shim.Apply, files, job.Target.Container))
+			_, err := a.cross(ctx, &crossing{profile: c.profile, init: init}, request(shim.Apply, files, job.Target.Container))
 			return err
 		},
 		Verify: func(ctx context.Context, init *nsenter.Process) error {
-			result, err := a.cross(ctx, &crossing{init: init}, request(shim.Compare, files, job.Target.Container))
+			result, err := a.cross(ctx, &crossing{profile: c.profile, init: init}, request(shim.Compare, files, job.Target.Container))
 			if err != nil {
 				return err
 			}

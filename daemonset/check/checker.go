@@ -27,6 +27,15 @@ const timeout = 30 * time.Second
 // delay the checks of others. There are never more of these than containers.
 const turn = 2 * time.Second
 
+// AtOnce is how many twins are worth making at once: they take processor time.
+func AtOnce() int { return max(2, runtime.GOMAXPROCS(0)) }
+
+// Turns says when a twin may be made, best as the profiles take turns. Done may be called twice. The
+// error is the context's.
+type Turns interface {
+	Take(ctx context.Context, profile string) (done func(), err error)
+}
+
 // Checker makes trials. It is safe for concurrent use.
 type Checker struct {
 	base     string // shared with other processes' Checkers
@@ -35,7 +44,7 @@ type Checker struct {
 	node     node
 	runtimes ociRuntimes
 	report   func(error)
-	turns    chan struct{} // one taken for each twin under way, but for those that take long
+	turns    Turns // one for each twin under way, but for those that take long
 	memory   memory
 	proved   memory // of births: see Prove
 	flights  flights
@@ -48,9 +57,9 @@ type Checker struct {
 
 // Open opens a folder for twins, which any number of processes may share. The folder
 // is the node's, and made if it is not there. It makes this process a child
-// subreaper. What cannot be cleared away is told to report, which may be nil. The
-// caller closes the Checker.
-func Open(dir string, report func(error)) (*Checker, error) {
+// subreaper. Turns are for [AtOnce]. What cannot be cleared away is told to report, which may
+// be nil. The caller closes the Checker.
+func Open(dir string, turns Turns, report func(error)) (*Checker, error) {
 	if !filepath.IsAbs(dir) || strings.ContainsAny(dir, `:,\`) {
 		return nil, fmt.Errorf("open the folder for twins %q: an absolute path without colon, comma and backslash is wanted", dir)
 	}
@@ -58,7 +67,7 @@ func Open(dir string, report func(error)) (*Checker, error) {
 		report = func(error) {}
 	}
 	c := &Checker{
-		base: dir, report: report, turns: make(chan struct{}, max(2, runtime.GOMAXPROCS(0))),
+		base: dir, report: report, turns: turns,
 		runtimes: ociRuntimes{sealed: map[string]*sealed{}},
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -129,12 +138,10 @@ func (c *Checker) try(ctx context.Context, t Trial, target *nsenter.Process, b b
 // tryCommand makes a twin for one command, when it is its turn. The twin is cleared away
 // behind the answer.
 func (c *Checker) tryCommand(ctx context.Context, t Trial, target *nsenter.Process, b bundle, command Command) (string, error) {
-	select {
-	case c.turns <- struct{}{}:
-	case <-ctx.Done():
-		return "", fmt.Errorf("wait for other checks: %w", ctx.Err())
+	over, err := c.turns.Take(ctx, t.Profile)
+	if err != nil {
+		return "", fmt.Errorf("wait for other checks: %w", err)
 	}
-	over := sync.OnceFunc(func() { <-c.turns })
 	late := time.AfterFunc(turn, over)
 	ctx, cancel := context.WithTimeout(ctx, timeout+command.Timeout)
 	defer cancel()

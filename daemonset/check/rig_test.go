@@ -12,6 +12,7 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/check"
+	"github.com/podreload/podreload/daemonset/turns"
 	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/shim"
 	"github.com/podreload/podreload/testenv"
@@ -83,7 +84,7 @@ func newRig(t testing.TB, node *testenv.Node) *rig {
 	if err := os.Chmod(filepath.Dir(r.dir), 0o711); err != nil { // as /run is
 		t.Fatal(err)
 	}
-	if r.checker, err = check.Open(r.dir, func(err error) { t.Error(err) }); err != nil {
+	if r.checker, err = check.Open(r.dir, turns.New(check.AtOnce()), func(err error) { t.Error(err) }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

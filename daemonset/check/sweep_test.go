@@ -16,6 +16,7 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/check"
+	"github.com/podreload/podreload/daemonset/turns"
 	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
@@ -38,7 +39,7 @@ func child(text string) error {
 	if err != nil {
 		return err
 	}
-	c, err := check.Open(o.Dir, nil)
+	c, err := check.Open(o.Dir, turns.New(check.AtOnce()), nil)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 // Trial is one configuration to try for one container.
 type Trial struct {
 	Container daemonset.Container
+	Profile   string           // whose turn it is to make a twin
 	Files     []daemonset.File // the whole new set; what counts is what Write writes
 	Commands  []Command        // run in order, each in a twin of its own; the first refusal ends it
 

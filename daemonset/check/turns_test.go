@@ -2,11 +2,13 @@ package check_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/podreload/podreload/daemonset/check"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -38,4 +40,36 @@ func TestStuckCommands(t *testing.T) {
 	if n := ended.Load(); n > 0 {
 		t.Errorf("it waited until %d others had ended", n)
 	}
+}
+
+// TestProfilesTakeTurns: the many checks of one profile do not keep another's waiting until all
+// are done.
+func TestProfilesTakeTurns(t *testing.T) {
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
+	many := 8 * check.AtOnce()
+	var made, ended atomic.Int32
+	var all sync.WaitGroup
+	for i := range many {
+		all.Go(func() {
+			trial := counted(r.trial(c, file(conf, fmt.Sprint("# ", i)), "true"), &made)
+			trial.Profile = "many"
+			if _, err := r.check(trial); err != nil {
+				t.Error(err)
+			}
+			ended.Add(1)
+		})
+	}
+	for made.Load() == 0 {
+		runtime.Gosched()
+	}
+	one := r.trial(c, nil, "true")
+	one.Profile = "one"
+	if _, err := r.check(one); err != nil {
+		t.Error(err)
+	}
+	if n := int(ended.Load()); n > many/2 {
+		t.Errorf("it waited for %d of the %d of another profile", n, many)
+	}
+	all.Wait()
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/check"
+	"github.com/podreload/podreload/daemonset/turns"
 	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/shim"
 	"github.com/podreload/podreload/testenv"
@@ -55,7 +56,7 @@ func checks(ctx context.Context, out io.Writer, s *scene, n int) (err error) {
 		ID: c.ID, Name: c.Name, Pid: pid, Runtime: "io.containerd.runc.v2", Pod: daemonset.Pod{Name: "check", Namespace: "default"},
 	}
 	var left []error
-	if t.checker, err = check.Open(filepath.Join(s.dir, "twins"), func(err error) { left = append(left, err) }); err != nil {
+	if t.checker, err = check.Open(filepath.Join(s.dir, "twins"), turns.New(check.AtOnce()), func(err error) { left = append(left, err) }); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.checker.Close(), errors.Join(left...)) }()
