@@ -6,7 +6,6 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -14,6 +13,7 @@ import (
 type Plot struct {
 	Title, Caption string
 	X, Y           string // what the axes show, with the unit
+	Linear         bool   // the X axis is, from 0
 	Series         []Series
 }
 
@@ -31,9 +31,11 @@ const (
 	width, height            = 760, 480
 	left, right, top, bottom = 76, 24, 44, 118 // what is around the axes
 	legendRow                = 16
+	captionRow               = 14
+	captionLength            = 110 // characters in a row
 )
 
-var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8c6d00"}
+var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#8c6d00", "#000000", "#e69f00", "#7f7f7f"}
 
 // WriteTo writes the picture. The error is the writer's, or that there is nothing to draw.
 func (p *Plot) WriteTo(w io.Writer) (int64, error) {
@@ -49,7 +51,10 @@ func (p *Plot) WriteTo(w io.Writer) (int64, error) {
 	}
 	var b strings.Builder
 	draw := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	whole := height + legendRow*((rows+1)/2)
+	caption := wrap(p.Caption, captionLength)
+	legend := height - bottom + 58
+	below := legend + legendRow*((rows+1)/2) + captionRow/2
+	whole := below + captionRow*len(caption)
 	draw(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`, width, whole, width, whole)
 	draw(`<rect width="100%%" height="100%%" fill="white"/>`)
 	draw(`<text x="%d" y="24" font-size="15" font-weight="bold">%s</text>`, left, text(p.Title))
@@ -81,11 +86,13 @@ func (p *Plot) WriteTo(w io.Writer) (int64, error) {
 		}
 		draw(`<polyline points="%s" fill="none" stroke="%s" stroke-width="1.8"%s/>`, strings.Join(line, " "), colour, dash)
 		if !s.Dashed {
-			lx, ly := left+n%2*(width-left)/2, height-bottom+58+n/2*legendRow
+			lx, ly := left+n%2*(width-left)/2, legend+n/2*legendRow
 			draw(`<path d="M%d %dh18" stroke="%s" stroke-width="3"/><text x="%d" y="%d">%s</text>`, lx, ly-4, colour, lx+24, ly, text(s.Name))
 		}
 	}
-	draw(`<text x="%d" y="%d" font-size="10" fill="#444">%s</text>`, left, whole-12, text(p.Caption))
+	for i, line := range caption {
+		draw(`<text x="%d" y="%d" font-size="10" fill="#444">%s</text>`, left, below+i*captionRow, text(line))
+	}
 	draw(`</svg>`)
 	written, err := io.WriteString(w, b.String())
 	return int64(written), err
@@ -102,7 +109,7 @@ func (s Series) visible() []Point {
 
 // axes are those that hold every point.
 func (p *Plot) axes() (x, y axis, err error) {
-	x, y = axis{from: left, to: width - right}, axis{from: height - bottom, to: top}
+	x, y = axis{from: left, to: width - right, linear: p.Linear}, axis{from: height - bottom, to: top}
 	any := false
 	for _, s := range p.Series {
 		for _, pt := range s.visible() {
@@ -114,45 +121,24 @@ func (p *Plot) axes() (x, y axis, err error) {
 	if !any {
 		return x, y, fmt.Errorf("plot %q: no point above 0", p.Title)
 	}
+	x.fit()
+	y.fit()
 	return x, y, nil
 }
 
-// axis is one, between powers of ten.
-type axis struct {
-	from, to  float64 // in the picture
-	low, high int     // exponents
-	some      bool
-}
-
-func (a *axis) hold(v float64) {
-	low, high := int(math.Floor(math.Log10(v))), int(math.Ceil(math.Log10(v)))
-	if !a.some {
-		a.low, a.high, a.some = low, high, true
+// wrap cuts words into lines.
+func wrap(s string, most int) (lines []string) {
+	line := ""
+	for word := range strings.FieldsSeq(s) {
+		if line != "" && len(line)+1+len(word) > most {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
 	}
-	a.low, a.high = min(a.low, low), max(a.high, high)
-	if a.low == a.high {
-		a.high++
-	}
-}
-
-func (a *axis) at(v float64) float64 {
-	return a.from + (a.to-a.from)*(math.Log10(v)-float64(a.low))/float64(a.high-a.low)
-}
-
-// ticks are powers of ten, so many that they can be told apart.
-func (a *axis) ticks() (out []float64) {
-	step := (a.high-a.low)/10 + 1
-	for e := a.low; e <= a.high; e += step {
-		out = append(out, math.Pow10(e))
-	}
-	return out
-}
-
-func label(v float64) string {
-	if v >= 1e-3 && v < 1e6 {
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	}
-	return fmt.Sprintf("%.0e", v)
+	return append(lines, line)
 }
 
 func text(s string) string {

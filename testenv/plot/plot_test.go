@@ -71,6 +71,52 @@ func TestPlot(t *testing.T) {
 	}
 }
 
+// TestLinear: equal steps are equal distances, from 0.
+func TestLinear(t *testing.T) {
+	got := elements(t, &Plot{Linear: true, Series: []Series{{Points: []Point{{100, 1}, {200, 1}, {300, 10}}}}})
+	var at []float64
+	for _, c := range got["circle"] {
+		v, err := strconv.ParseFloat(c["cx"], 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = append(at, v-left)
+	}
+	if math.Abs(at[1]-2*at[0]) > 0.2 || math.Abs(at[2]-3*at[0]) > 0.2 || at[0] <= 0 {
+		t.Errorf("points at %v from the left", at)
+	}
+}
+
+// TestAxis: an axis begins and ends with a tick, holds what it shows, and has some ticks and not
+// too many.
+func TestAxis(t *testing.T) {
+	for _, linear := range []bool{false, true} {
+		for _, low := range []float64{1e-4, 0.003, 1, 9.99, 10, 250, 99_999} {
+			for _, factor := range []float64{1, 1.5, 25, 1000, 1e9} {
+				a := axis{to: 1, linear: linear}
+				a.hold(low)
+				a.hold(low * factor)
+				a.fit()
+				ticks := a.ticks()
+				if len(ticks) < 2 || len(ticks) > 12 {
+					t.Errorf("%g to %g, linear %v: ticks %v", low, low*factor, linear, ticks)
+				}
+				for _, v := range []float64{low, low * factor} {
+					if at := a.at(v); !(at >= -0.001 && at <= 1.001) {
+						t.Errorf("%g to %g, linear %v: %g is at %g", low, low*factor, linear, v, at)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	if got := wrap("one two  three", 7); len(got) != 2 || got[0] != "one two" || got[1] != "three" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestOnePoint: an axis that would have no length gets one.
 func TestOnePoint(t *testing.T) {
 	got := elements(t, &Plot{Series: []Series{{Points: []Point{{10, 1}}}}})

@@ -116,7 +116,7 @@ func (r *run) draw(where string) {
 	if *svg == "" {
 		return
 	}
-	p := &plot.Plot{Title: fmt.Sprintf("What the agent holds over %d changes, %d pods", r.put.Load(), len(r.targets)), Caption: where, X: "changes", Y: "MB, or how many"}
+	p := &plot.Plot{Title: fmt.Sprintf("What the agent holds over %d changes, %d pods", r.put.Load(), len(r.targets)), Caption: where, X: "changes", Y: "MB, or how many", Linear: true}
 	const points = 60
 	for _, m := range measures {
 		s := plot.Series{Name: m.name}
