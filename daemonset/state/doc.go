@@ -18,7 +18,7 @@
 // ([Store.Trim]), and nothing in it is needed to go on.
 //
 //	pauses.json     what is paused; synced
-//	history/NAME    the last changes of a target, which is named by its pod and container
+//	history/NAME    the last changes of a target, which is named by its pod and container; a line each
 //	contents/SHA256 the files that histories lead back to
 //	snapshots/NAME  what a profile's keys held when it was live last; synced
 //
