@@ -47,32 +47,45 @@ func (n node) do(f func() error) error {
 	if n.ns == nil {
 		return f()
 	}
+	return n.apart(func() error {
+		if err := n.enter(); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
+// apart runs f on a thread of its own, which ends with it: one that has been elsewhere is
+// of no use to others.
+func (n node) apart(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		// Never unlocked: a thread that has been elsewhere is of no use to
-		// others, and ends with the goroutine.
-		runtime.LockOSThread()
+		runtime.LockOSThread() // never unlocked
 		if unix.Gettid() == unix.Getpid() {
 			// The main thread does not end, and /proc/self is what it is: it is held
 			// here while another goes.
 			defer runtime.UnlockOSThread()
-			done <- n.do(f)
+			done <- n.apart(f)
 			return
 		}
-		done <- n.enter(f)
+		done <- f()
 	}()
 	return <-done
 }
 
-func (n node) enter(f func() error) error {
+// enter joins the node's mount namespace, if this process is in another.
+func (n node) enter() error {
 	// Threads share root and working directory; setns(2) refuses until they do not.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
 		return fmt.Errorf("unshare: %w", err)
 	}
+	if n.ns == nil {
+		return nil
+	}
 	if err := unix.Setns(int(n.ns.Fd()), unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("join the node's mount namespace: %w", err)
 	}
-	return f()
+	return nil
 }
 
 func (n node) close() error {

@@ -22,6 +22,8 @@ var environment = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/b
 type call struct {
 	args   []string // without the program's name
 	output *os.File // standard output and error
+
+	where func(f func() error) error // runs f in the mount namespace that is meant; nil: the node's
 }
 
 // run runs the OCI runtime and waits for its end. When the context ends first, it and the
@@ -41,7 +43,11 @@ func (c *Checker) run(ctx context.Context, binary string, r call) error {
 		// agent, so that a Sweep meets no runtime that still makes something.
 		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	}
-	return c.node.do(func() error {
+	where := r.where
+	if where == nil {
+		where = c.node.do
+	}
+	return where(func() error {
 		// Pdeathsig goes by the thread, which therefore stays until the end.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()

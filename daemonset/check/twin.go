@@ -26,6 +26,8 @@ type twin struct {
 	systemd bool   // the runtime asks systemd for the cgroup
 	cgroup  string // cgroupsPath
 	mounts  []string
+	single  []string // what the runtime needs of the node's mounts: see surroundings
+	whole   []string
 
 	init  *nsenter.Process // nil until made
 	ended bool             // the init was reaped
@@ -91,6 +93,16 @@ func (t *twin) prepare(b bundle, pid int, command Command, size int64) error {
 	if err := t.mount("overlay", "overlay", rootfs, options); err != nil {
 		return fmt.Errorf("%w: %w; a root that is itself two overlays deep takes no other", ErrUnsupported, err)
 	}
+	paths := []string{t.dir}
+	for _, m := range spec.Mounts {
+		if from, err := lookAt(m.Source); bound(m) && err == nil { // else the runtime says what is wrong with it
+			paths = append(paths, from.real)
+		}
+	}
+	t.single, t.whole = surroundings(append(points, mountPoint{path: t.dir}), paths)
+	if err := os.Mkdir(t.room(), 0o700); err != nil {
+		return err
+	}
 	if t.cgroup, err = twinCgroup(spec.Linux.CgroupsPath, t.id); err != nil {
 		return err
 	}
@@ -131,6 +143,9 @@ func (t *twin) make(l layer, pid int) error {
 	return nil
 }
 
+// room is where the runtime's root is put together.
+func (t *twin) room() string { return filepath.Join(t.dir, "room") }
+
 func (t *twin) mount(kind, from, to, options string) error {
 	if err := unix.Mount(from, to, kind, 0, options); err != nil {
 		return fmt.Errorf("mount %s on %s: %w", kind, to, err)
@@ -149,7 +164,12 @@ func (t *twin) create(ctx context.Context) error {
 	inits.births.RLock()
 	defer inits.births.RUnlock()
 	args := append(t.global(), "create", "--bundle", t.dir, "--pid-file", filepath.Join(t.dir, "pid"), t.id)
-	err = t.c.run(ctx, t.binary, call{args: args, output: theirs})
+	err = t.c.run(ctx, t.binary, call{args: args, output: theirs, where: func(f func() error) error {
+		return t.c.node.aside(t.room(), t.single, t.whole, f)
+	}})
+	if errors.Is(err, errRoot) {
+		err = t.c.run(ctx, t.binary, call{args: args, output: theirs})
+	}
 	theirs.Close()
 	if err != nil {
 		return err
