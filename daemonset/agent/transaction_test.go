@@ -29,8 +29,7 @@ func TestRollsBack(t *testing.T) {
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
 	r.start()
-	good := r.put("good")
-	r.live(c, good)
+	good := r.live(c, r.put("good")).Revision
 	before := nginxOf(t, c)
 	r.put(bad)
 	s := r.in(c, daemonset.RolledBack, "kept its old configuration", "previous files are back")

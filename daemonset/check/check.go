@@ -50,17 +50,14 @@ func (c *Checker) check(ctx context.Context, t Trial) (Verdict, error) {
 		return Verdict{}, err
 	}
 	defer target.Close()
-	b, err := c.find(target, t)
+	b, e, err := c.find(target, t)
 	if err != nil {
 		return Verdict{}, err
 	}
 	if t.Image == "" {
 		return c.try(ctx, t, target, b)
 	}
-	k, err := keyOf(t, b)
-	if err != nil {
-		return Verdict{}, err
-	}
+	k := keyOf(t, e)
 	if t.Forget { // so a pass is nobody else's either
 		if _, refusal, ok := c.memory.find(k, time.Now()); ok && refusal != nil {
 			return Verdict{}, refusal
@@ -96,7 +93,7 @@ func (c *Checker) alone(ctx context.Context, k key, t Trial) (Verdict, error) {
 		return Verdict{}, err
 	}
 	defer target.Close()
-	b, err := c.find(target, t)
+	b, _, err := c.find(target, t)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -117,19 +114,18 @@ func (c *Checker) learn(k key, v Verdict, err error, forget bool) error {
 }
 
 // find finds the target's bundle, and that it runs.
-func (c *Checker) find(target *nsenter.Process, t Trial) (b bundle, err error) {
+func (c *Checker) find(target *nsenter.Process, t Trial) (b bundle, e essence, err error) {
 	err = c.node.do(func() error {
 		if b, err = findBundle(target, t.Container); err != nil {
 			return err
 		}
-		spec, err := parseSpec(b.spec)
-		if err != nil {
+		if e, err = c.essences.of(b.spec); err != nil {
 			return err
 		}
-		if findCgroup(spec.Linux.CgroupsPath).frozen() {
+		if findCgroup(e.cgroup).frozen() {
 			return errors.New("the container is paused, and would not take the configuration")
 		}
 		return nil
 	})
-	return b, err
+	return b, e, err
 }

@@ -48,6 +48,7 @@ type Checker struct {
 	memory   memory
 	proved   memory // of births: see Prove
 	flights  flights
+	essences essences
 
 	behind sync.WaitGroup // goroutines that outlive a Check
 	ctx    context.Context

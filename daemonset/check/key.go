@@ -16,26 +16,10 @@ import (
 // namespace, where names are looked up, and the spec of the twin less what tells one
 // replica from another: who it is joined to, the sources of its volumes, its name. What an
 // environment or a limit says is in it, so that trials are equal rather too seldom.
-func keyOf(t Trial, b bundle) (key, error) {
-	spec, err := parseSpec(b.spec)
-	if err != nil {
-		return key{}, err
-	}
-	mounts := slices.Clone(spec.Mounts)
-	for i := range mounts {
-		mounts[i].Source = ""
-		mounts[i].UIDMappings, mounts[i].GIDMappings = unplaced(mounts[i].UIDMappings), unplaced(mounts[i].GIDMappings)
-	}
-	common, err := twinSpec(b.spec, change{mounts: mounts})
-	if err != nil {
-		return key{}, err
-	}
-	if common, err = nameless(common); err != nil {
-		return key{}, err
-	}
+func keyOf(t Trial, e essence) key {
 	h := sha256.New()
 	for _, part := range [][]byte{
-		[]byte(t.Image), []byte(t.Container.Pod.Namespace), []byte(daemonset.Digest(t.Files)), common,
+		[]byte(t.Image), []byte(t.Container.Pod.Namespace), []byte(daemonset.Digest(t.Files)), e.common[:],
 	} {
 		h.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(part))))
 		h.Write(part)
@@ -44,7 +28,7 @@ func keyOf(t Trial, b bundle) (key, error) {
 		words, _ := json.Marshal([][]string{command.Args, command.Env}) // strings
 		h.Write(append(words, '\n'))
 	}
-	return key(h.Sum(nil)), nil
+	return key(h.Sum(nil))
 }
 
 // unplaced leaves of a user namespace's map what is in it. Where that is on the node is each

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/podreload/podreload/daemonset"
 )
 
@@ -131,13 +133,18 @@ func TestKey(t *testing.T) {
 	base := Trial{Image: "sha256:1", Files: []daemonset.File{{Path: "/a", Data: []byte("b")}}, Commands: []Command{{Args: []string{"nginx", "-t"}}}}
 	base.Container.Pod.Namespace = "prod"
 	spec := targetSpec
+	var seen essences
 	of := func(t *testing.T, trial Trial, spec string) key {
 		t.Helper()
-		k, err := keyOf(trial, bundle{spec: []byte(spec)})
+		e, err := seen.of([]byte(spec))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return k
+		fresh, err := newEssence([]byte(spec))
+		if diff := cmp.Diff(fresh, e, cmp.AllowUnexported(essence{})); err != nil || diff != "" {
+			t.Fatalf("what is remembered of a spec (-fresh +remembered), %v:\n%s", err, diff)
+		}
+		return keyOf(trial, e)
 	}
 	want := of(t, base, spec)
 	replace := func(old, new string) string {

@@ -51,14 +51,10 @@ func (c *Checker) birth(t Trial) (key, error) {
 		return key{}, err
 	}
 	defer target.Close()
-	b, err := c.find(target, t)
+	_, e, err := c.find(target, t)
 	if err != nil {
 		return key{}, err
 	}
-	spec, err := parseSpec(b.spec)
-	if err != nil {
-		return key{}, err
-	}
-	t.Commands = []Command{{Args: spec.Process.Args}}
-	return keyOf(t, b)
+	t.Commands = []Command{{Args: e.args}}
+	return keyOf(t, e), nil
 }
