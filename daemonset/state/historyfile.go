@@ -13,8 +13,8 @@ const (
 	historyVersion = 2
 
 	// maxAppended is how long a history may grow, in bytes, before it is written anew with
-	// what is to stay of it: some hundred changes.
-	maxAppended = 128 << 10
+	// what is to stay of it: after some fifty changes.
+	maxAppended = 64 << 10
 )
 
 // history is the first line of its file. Each line behind it is one Entry more, since version 2: to write
