@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"github.com/podreload/podreload/testenv"
 )
 
 func TestSurroundings(t *testing.T) {
@@ -31,9 +33,7 @@ func TestSurroundings(t *testing.T) {
 // TestAside: what runs aside has what it needs at its place and nothing of other pods, and changes none of
 // the node's mounts.
 func TestAside(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testenv.NeedsRoot(t)
 	mine, others := t.TempDir(), t.TempDir()
 	for _, dir := range []string{mine, others} {
 		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {

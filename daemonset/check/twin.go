@@ -95,7 +95,10 @@ func (t *twin) prepare(b bundle, pid int, command Command, size int64) error {
 	}
 	paths := []string{t.dir}
 	for _, m := range spec.Mounts {
-		if from, err := lookAt(m.Source); bound(m) && err == nil { // else the runtime says what is wrong with it
+		if !bound(m) {
+			continue // its source is no path
+		}
+		if from, err := lookAt(m.Source); err == nil { // else the runtime says what is wrong with it
 			paths = append(paths, from.real)
 		}
 	}
