@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -29,6 +28,7 @@ type Etcd struct {
 	dir    string
 	config EtcdConfig
 	addrs  addresses
+	ports  *Ports
 	member member
 	server etcdServer // nil while stopped
 	client *clientv3.Client
@@ -51,24 +51,15 @@ func StartEtcd(ctx context.Context, dir string) (*Etcd, error) {
 
 // StartEtcdWith is StartEtcd of a certain etcd.
 func StartEtcdWith(ctx context.Context, dir string, config EtcdConfig) (*Etcd, error) {
-	for try := 1; ; try++ {
-		e, err := newEtcd(dir, config)
-		if err != nil {
-			return nil, fmt.Errorf("start etcd: %w", err)
-		}
-		e.member = member{name: "testenv", advertise: e.addrs.Peer, cluster: "testenv=http://" + e.addrs.Peer}
-		if err = e.Start(ctx); err == nil {
-			return e, nil
-		}
-		err = errors.Join(err, e.Close())
-		// Between their choice and their use somebody else may have taken the ports.
-		if _, old := os.Stat(e.data()); try == 3 || !errors.Is(err, syscall.EADDRINUSE) || old == nil {
-			return nil, err
-		}
-		if err := os.Remove(e.note()); err != nil {
-			return nil, err
-		}
+	e, err := newEtcd(dir, config)
+	if err != nil {
+		return nil, fmt.Errorf("start etcd: %w", err)
 	}
+	e.member = member{name: "testenv", advertise: e.addrs.Peer, cluster: "testenv=http://" + e.addrs.Peer}
+	if err := e.Start(ctx); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
 }
 
 // newEtcd is an etcd that has not been started, with its client.
@@ -78,7 +69,7 @@ func newEtcd(dir string, config EtcdConfig) (*Etcd, error) {
 		return nil, err
 	}
 	var err error
-	if e.addrs, err = noted(e.note()); err != nil {
+	if e.addrs, e.ports, err = noted(e.note()); err != nil {
 		return nil, err
 	}
 	if config.Client != "" {
@@ -89,7 +80,11 @@ func newEtcd(dir string, config EtcdConfig) (*Etcd, error) {
 		DialOptions: []grpc.DialOption{reconnect},
 		Logger:      zap.NewNop(),
 	})
-	return e, err
+	if err != nil {
+		e.ports.Release()
+		return nil, err
+	}
+	return e, nil
 }
 
 // Start starts a stopped server, same port and same data, and returns when Client is
@@ -157,6 +152,7 @@ func (e *Etcd) Kill() {
 // Close ends server and client. The data stay in the folder given to StartEtcd.
 func (e *Etcd) Close() error {
 	e.Stop()
+	e.ports.Release()
 	return e.client.Close()
 }
 

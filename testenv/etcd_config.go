@@ -3,8 +3,8 @@ package testenv
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
-	"net"
 	"os"
 )
 
@@ -16,36 +16,30 @@ type addresses struct {
 }
 
 // noted returns the addresses that the file holds from before, else free ones, which it notes there.
-func noted(file string) (a addresses, err error) {
+// The ports are held: an etcd that is stopped for a while comes back where it was.
+func noted(file string) (a addresses, held *Ports, err error) {
 	text, err := os.ReadFile(file)
-	if err == nil {
-		return a, json.Unmarshal(text, &a)
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return a, err
-	}
-	free, err := freeAddrs(3)
-	if err != nil {
-		return a, err
-	}
-	a = addresses{Client: free[0], Plain: free[1], Peer: free[2]}
-	if text, err = json.Marshal(a); err != nil {
-		return a, err
-	}
-	return a, os.WriteFile(file, text, 0o600)
-}
-
-// freeAddrs returns loopback addresses that were free a moment ago.
-func freeAddrs(n int) (addrs []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
+	if errors.Is(err, fs.ErrNotExist) {
+		if held, err = HoldPorts(3); err != nil {
+			return a, nil, err
 		}
-		defer l.Close() // at the end: they must differ
-		addrs = append(addrs, l.Addr().String())
+		a = addresses{Client: held.Addrs[0], Plain: held.Addrs[1], Peer: held.Addrs[2]}
+		if text, err = json.Marshal(a); err == nil {
+			err = os.WriteFile(file, text, 0o600)
+		}
+		if err != nil {
+			held.Release()
+		}
+		return a, held, err
 	}
-	return addrs, nil
+	if err != nil {
+		return a, nil, err
+	}
+	if err := json.Unmarshal(text, &a); err != nil {
+		return a, nil, fmt.Errorf("%s: %w", file, err)
+	}
+	held, err = holdAgain(a.Client, a.Plain, a.Peer)
+	return a, held, err
 }
 
 // writeConfig writes the configuration file, which is the same for all versions: each ignores

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -54,14 +53,15 @@ func TestNodeScripts(t *testing.T) {
 	})
 }
 
-// freeAddress sets $LISTEN to an address for a daemon to serve at.
+// freeAddress sets $LISTEN to an address for a daemon to serve at, held until the script ends.
 func freeAddress(env *testscript.Env) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	p, err := testenv.HoldPorts(1)
 	if err != nil {
 		return err
 	}
-	env.Setenv("LISTEN", l.Addr().String())
-	return l.Close()
+	env.Defer(p.Release)
+	env.Setenv("LISTEN", p.Addrs[0])
+	return nil
 }
 
 // binaries builds the commands and returns the folder that they lie in.

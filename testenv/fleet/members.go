@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +13,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+
+	"github.com/podreload/podreload/testenv"
 )
 
 const three = 3
@@ -21,7 +22,7 @@ const three = 3
 // members are an etcd of three, and perhaps a proxy before it.
 type members struct {
 	dir    string
-	addrs  []string // of clients, of peers, of the proxy
+	ports  *testenv.Ports // of clients, of peers, of the proxy
 	procs  []*process
 	proxy  *process
 	gone   time.Duration // what members that have ended had taken
@@ -29,23 +30,17 @@ type members struct {
 }
 
 func startMembers(ctx context.Context, dir string) (*members, error) {
-	m := &members{dir: dir}
-	for range 2*three + 1 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close() // at the end: they must differ
-		m.addrs = append(m.addrs, l.Addr().String())
+	ports, err := testenv.HoldPorts(2*three + 1)
+	if err != nil {
+		return nil, err
 	}
+	m := &members{dir: dir, ports: ports}
 	for i := range three {
 		if err := m.configure(i); err != nil {
 			return nil, err
 		}
 	}
-	var err error
-	m.client, err = clientv3.New(clientv3.Config{Endpoints: m.Endpoints(), Logger: zap.NewNop()})
-	if err != nil {
+	if m.client, err = clientv3.New(clientv3.Config{Endpoints: m.Endpoints(), Logger: zap.NewNop()}); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -53,7 +48,7 @@ func startMembers(ctx context.Context, dir string) (*members, error) {
 
 // Endpoints are those of the members.
 func (m *members) Endpoints() (out []string) {
-	for _, a := range m.addrs[:three] {
+	for _, a := range m.ports.Addrs[:three] {
 		out = append(out, "http://"+a)
 	}
 	return out
@@ -62,7 +57,7 @@ func (m *members) Endpoints() (out []string) {
 func (m *members) file(i int) string { return filepath.Join(m.dir, fmt.Sprintf("m%d.yaml", i)) }
 
 func (m *members) configure(i int) error {
-	peer := func(i int) string { return "http://" + m.addrs[three+i] }
+	peer := func(i int) string { return "http://" + m.ports.Addrs[three+i] }
 	var cluster []string
 	for j := range three {
 		cluster = append(cluster, fmt.Sprintf("m%d=%s", j, peer(j)))
@@ -116,7 +111,7 @@ func (m *members) Kill() error {
 
 // Proxy starts etcd's gRPC proxy, and returns its endpoint.
 func (m *members) Proxy() (endpoint string, err error) {
-	addr := m.addrs[2*three]
+	addr := m.ports.Addrs[2*three]
 	m.proxy, err = spawn(append([]string{"proxy", addr}, m.Endpoints()...)...)
 	return "http://" + addr, err
 }
@@ -156,6 +151,7 @@ func (m *members) Close() error {
 	if m.proxy != nil {
 		m.proxy.kill()
 	}
+	m.ports.Release()
 	return errors.Join(err, m.client.Close())
 }
 
