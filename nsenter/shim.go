@@ -16,8 +16,9 @@ const (
 	MaxDeadline = 30 * time.Second
 
 	// maxShims is how many shims there are at most, those included that were
-	// killed and hang in the kernel.
-	maxShims = 32
+	// killed and hang in the kernel: one for each container of a large node, all of which
+	// may have their files on one server that is dead. Such a shim holds about a megabyte.
+	maxShims = 256
 
 	// closeTimeout is how long Close waits for killed shims to go.
 	closeTimeout = 2 * time.Second

@@ -92,7 +92,7 @@ func openChecker(ctx context.Context, c *cli.Command) (*check.Checker, error) {
 	if err != nil {
 		return nil, err
 	}
-	checker, err := check.Open(filepath.Join(dir, "twins"), turns.New(check.AtOnce()), func(err error) { logrus.WithError(err).Warn("a twin is not cleared away whole") })
+	checker, err := check.Open(filepath.Join(dir, "twins"), turns.New(check.AtOnce(), check.Turn), func(err error) { logrus.WithError(err).Warn("a twin is not cleared away whole") })
 	if err != nil {
 		return nil, err
 	}

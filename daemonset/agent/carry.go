@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/turns"
@@ -15,11 +16,15 @@ import (
 // wait for: with 4 in place of 24 on two of them 100 pods took as long, measured.
 const maxCrossings = 24
 
+// maxTurn is how long a crossing, which takes a millisecond or some, keeps others waiting: one that
+// takes longer hangs in a filesystem, and has a slot of nsenter's to itself until it ends.
+const maxTurn = 500 * time.Millisecond
+
 // turn waits until a crossing of a profile's target may begin. That is not part of any deadline:
 // containers that hang must not use up the time of those behind them, which is
 // bounded by theirs. The result may be called twice.
 func (a *Applier) turn(ctx context.Context, profile string) (done func(), err error) {
-	a.once.Do(func() { a.turns = turns.New(maxCrossings) })
+	a.once.Do(func() { a.turns = turns.New(maxCrossings, maxTurn) })
 	if done, err = a.turns.Take(ctx, profile); err != nil {
 		return nil, fmt.Errorf("wait for other crossings: %w", err)
 	}

@@ -77,7 +77,7 @@ func newRig(t *testing.T, node *testenv.Node) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	checker, err := check.Open(r.path("run/twins"), turns.New(check.AtOnce()), func(err error) { t.Error(err) })
+	checker, err := check.Open(r.path("run/twins"), turns.New(check.AtOnce(), check.Turn), func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}

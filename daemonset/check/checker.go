@@ -22,10 +22,8 @@ import (
 // answer, and a pod with little CPU makes the twin as slow as itself.
 const timeout = 30 * time.Second
 
-// turn is how long a twin may keep others from being made: many times what a check takes.
-// One that takes longer waits for something, so it is no load, and its container must not
-// delay the checks of others. There are never more of these than containers.
-const turn = 2 * time.Second
+// Turn is how long a twin may keep others from being made: many times what a check takes.
+const Turn = 2 * time.Second
 
 // AtOnce is how many twins are worth making at once: they take processor time.
 func AtOnce() int { return max(2, runtime.GOMAXPROCS(0)) }
@@ -58,7 +56,7 @@ type Checker struct {
 
 // Open opens a folder for twins, which any number of processes may share. The folder
 // is the node's, and made if it is not there. It makes this process a child
-// subreaper. Turns are for [AtOnce]. What cannot be cleared away is told to report, which may
+// subreaper. Turns are for [AtOnce], each of [Turn]. What cannot be cleared away is told to report, which may
 // be nil. The caller closes the Checker.
 func Open(dir string, turns Turns, report func(error)) (*Checker, error) {
 	if !filepath.IsAbs(dir) || strings.ContainsAny(dir, `:,\`) {
@@ -143,7 +141,6 @@ func (c *Checker) tryCommand(ctx context.Context, t Trial, target *nsenter.Proce
 	if err != nil {
 		return "", fmt.Errorf("wait for other checks: %w", err)
 	}
-	late := time.AfterFunc(turn, over)
 	ctx, cancel := context.WithTimeout(ctx, timeout+command.Timeout)
 	defer cancel()
 	twin, err := c.newTwin(b, target.Pid(), command, size(t))
@@ -152,7 +149,6 @@ func (c *Checker) tryCommand(ctx context.Context, t Trial, target *nsenter.Proce
 		go func() {
 			defer c.behind.Done()
 			defer over()
-			defer late.Stop()
 			if err := twin.clear(context.WithoutCancel(ctx)); err != nil {
 				c.report(err)
 			}

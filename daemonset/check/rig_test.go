@@ -84,7 +84,7 @@ func newRig(t testing.TB, node *testenv.Node) *rig {
 	if err := os.Chmod(filepath.Dir(r.dir), 0o711); err != nil { // as /run is
 		t.Fatal(err)
 	}
-	if r.checker, err = check.Open(r.dir, turns.New(check.AtOnce()), func(err error) { t.Error(err) }); err != nil {
+	if r.checker, err = check.Open(r.dir, turns.New(check.AtOnce(), check.Turn), func(err error) { t.Error(err) }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

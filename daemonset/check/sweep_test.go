@@ -39,7 +39,7 @@ func child(text string) error {
 	if err != nil {
 		return err
 	}
-	c, err := check.Open(o.Dir, turns.New(check.AtOnce()), nil)
+	c, err := check.Open(o.Dir, turns.New(check.AtOnce(), check.Turn), nil)
 	if err != nil {
 		return err
 	}

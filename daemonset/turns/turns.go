@@ -4,10 +4,13 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Turns hands out turns. It is safe for concurrent use.
 type Turns struct {
+	most time.Duration
+
 	mu     sync.Mutex
 	free   int
 	groups []*group // those in which somebody waits, the next one first
@@ -19,8 +22,10 @@ type group struct {
 	waiting []chan struct{} // each closed when it is its turn
 }
 
-// New allows n at once.
-func New(n int) *Turns { return &Turns{free: n} }
+// New allows n at once. A turn lasts for most, which is many times what the work takes: work that
+// goes on waits for something, so it is no load, and must not delay what has nothing to wait for. What
+// bounds those that go on is how many can wait, such as the containers of a node.
+func New(n int, most time.Duration) *Turns { return &Turns{free: n, most: most} }
 
 // Take waits for a turn. The caller gives it back by done, which may be called twice. The error
 // is the context's.
@@ -31,7 +36,9 @@ func (t *Turns) Take(ctx context.Context, name string) (done func(), err error) 
 	mine := t.join(name)
 	select {
 	case <-mine:
-		return sync.OnceFunc(t.next), nil
+		over := sync.OnceFunc(t.next)
+		late := time.AfterFunc(t.most, over)
+		return func() { late.Stop(); over() }, nil
 	case <-ctx.Done():
 		t.leave(name, mine)
 		return nil, ctx.Err()

@@ -17,7 +17,7 @@ import (
 // TestRotation: groups take turns, whatever they have waiting, each in its own order.
 func TestRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		turns := New(1)
+		turns := New(1, time.Hour)
 		first, err := turns.Take(t.Context(), "a")
 		if err != nil {
 			t.Fatal(err)
@@ -58,7 +58,7 @@ func TestRotation(t *testing.T) {
 func TestBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 3
-		turns := New(most)
+		turns := New(most, time.Hour)
 		var now atomic.Int32
 		var all sync.WaitGroup
 		for i := range 300 {
@@ -93,8 +93,38 @@ func TestNoTurnAfterTheEnd(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 100 {
-		if _, err := New(1).Take(ctx, "a"); !errors.Is(err, context.Canceled) {
+		if _, err := New(1, time.Hour).Take(ctx, "a"); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestHung: what does not end delays others for one turn's time, and counts once when it ends.
+func TestHung(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turns := New(1, time.Second)
+		begun := time.Now()
+		hung, err := turns.Take(t.Context(), "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // of the same group, and of another
+			if _, err := turns.Take(t.Context(), "a"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done, err := turns.Take(t.Context(), "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begun); took != 4*time.Second {
+			t.Errorf("the fifth turn came after %v, want one second for each that hangs", took)
+		}
+		hung()
+		done()
+		time.Sleep(time.Minute)
+		if turns.free != 1 {
+			t.Errorf("%d are free, want 1", turns.free)
+		}
+	})
 }

@@ -56,7 +56,7 @@ func checks(ctx context.Context, out io.Writer, s *scene, n int) (err error) {
 		ID: c.ID, Name: c.Name, Pid: pid, Runtime: "io.containerd.runc.v2", Pod: daemonset.Pod{Name: "check", Namespace: "default"},
 	}
 	var left []error
-	if t.checker, err = check.Open(filepath.Join(s.dir, "twins"), turns.New(check.AtOnce()), func(err error) { left = append(left, err) }); err != nil {
+	if t.checker, err = check.Open(filepath.Join(s.dir, "twins"), turns.New(check.AtOnce(), check.Turn), func(err error) { left = append(left, err) }); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.checker.Close(), errors.Join(left...)) }()
