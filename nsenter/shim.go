@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -31,7 +32,8 @@ type Shim struct {
 	slots  chan struct{} // one taken for each shim process that is not reaped
 	reaper sync.WaitGroup
 
-	spare chan *running // nil unless one is kept
+	spare     chan *running // nil unless one is kept
+	refilling atomic.Bool   // one is being started
 
 	mu      sync.Mutex
 	hanging map[identity]*running // killed shims that are not reaped, by the process that they entered
@@ -178,9 +180,16 @@ func (s *Shim) take(ctx context.Context) (*running, error) {
 	return s.start(ctx)
 }
 
-// refill starts a spare, if there is room for one. That it failed shows when the
-// next request starts one for itself.
+// refill starts a spare, if there is none and room for one. Of many crossings that end at once one
+// does it. That it failed shows when the next request starts one for itself.
 func (s *Shim) refill() {
+	if !s.refilling.CompareAndSwap(false, true) {
+		return
+	}
+	defer s.refilling.Store(false)
+	if len(s.spare) > 0 {
+		return
+	}
 	select {
 	case s.slots <- struct{}{}:
 	default:
