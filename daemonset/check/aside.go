@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 )
 
@@ -42,6 +43,23 @@ func surroundings(points []mountPoint, paths []string) (single, whole []string) 
 	return single, whole
 }
 
+// places are the paths on the node that a runtime looks at: its own, and the sources of the mounts. As they
+// are named they tell what is needed to follow their links, as the kernel knows them what these lead to.
+func places(binary string, mounts []specs.Mount) (paths []string) {
+	add := func(path string) {
+		if from, err := lookAt(path); err == nil { // else the runtime says what is wrong with it
+			paths = append(paths, path, from.real)
+		}
+	}
+	add(binary)
+	for _, m := range mounts {
+		if bound(m) { // else its source is no path
+			add(m.Source)
+		}
+	}
+	return paths
+}
+
 // aside runs f, and what it starts, with those mounts of the node's and no other. Room is an empty
 // directory of this process's own. f must stay in its goroutine.
 func (n node) aside(room string, single, whole []string, f func() error) error {
@@ -50,7 +68,7 @@ func (n node) aside(room string, single, whole []string, f func() error) error {
 			return err
 		}
 		if err := furnish(room, single, whole); err != nil {
-			return fmt.Errorf("make a mount namespace for the OCI runtime: %w", err)
+			return fmt.Errorf("%w: %w", errAside, err)
 		}
 		return f()
 	})
@@ -84,11 +102,11 @@ func furnish(room string, single, whole []string) error {
 		return err
 	}
 	// The old root is put upon the new one, and taken away with all that is in it.
-	if err := unix.PivotRoot(".", "."); err != nil {
-		return errors.Join(errRoot, err)
+	if err := unix.PivotRoot(".", "."); err != nil { // as where the node's root is the kernel's initial one
+		return fmt.Errorf("pivot_root: %w", err)
 	}
 	return errors.Join(unix.Unmount(".", unix.MNT_DETACH), unix.Chdir("/"))
 }
 
-// errRoot: the node's root cannot be left, as where that is the kernel's initial one: pivot_root(2).
-var errRoot = errors.New("the node's root stays")
+// errAside: there is no mount namespace with what the OCI runtime needs. It works in the node's own too.
+var errAside = errors.New("no mount namespace for the OCI runtime")

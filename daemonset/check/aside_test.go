@@ -1,6 +1,7 @@
 package check
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,5 +74,57 @@ func TestAside(t *testing.T) {
 	points, err = mountPoints()
 	if err != nil || slices.ContainsFunc(points, func(p mountPoint) bool { return p.path == room || below(p.path, room) }) {
 		t.Errorf("the node has mounts of it: %v, %v", points, err)
+	}
+}
+
+// TestRuntimeElsewhere: a runtime may lie on a filesystem of its own, behind a link, and be a script, which
+// is run from where it is.
+func TestRuntimeElsewhere(t *testing.T) {
+	testenv.NeedsRoot(t)
+	dir, opt := t.TempDir(), t.TempDir()
+	if err := unix.Mount("tmpfs", opt, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Unmount(opt, unix.MNT_DETACH) })
+	program, link := filepath.Join(opt, "program"), filepath.Join(dir, "runtime")
+	if err := os.WriteFile(program, []byte("#!/bin/sh\nexit 0\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(program, link); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Open(t.TempDir(), nil, func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	points, err := mountPoints()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, binary := range []string{link, program, "/bin/true"} {
+		single, whole := surroundings(points, places(binary, nil))
+		err := c.run(t.Context(), binary, call{output: os.Stderr, where: func(f func() error) error {
+			return c.node.aside(t.TempDir(), single, whole, f)
+		}})
+		if err != nil {
+			t.Errorf("%s: %v", binary, err)
+		}
+	}
+}
+
+// TestAsideCannotBe: what stands in its way is told by errAside, so that the runtime works without.
+func TestAsideCannotBe(t *testing.T) {
+	testenv.NeedsRoot(t)
+	err := node{}.aside(filepath.Join(t.TempDir(), "none"), nil, nil, func() error {
+		t.Error("it runs somewhere else")
+		return nil
+	})
+	if !errors.Is(err, errAside) {
+		t.Errorf("%v, want %v", err, errAside)
 	}
 }

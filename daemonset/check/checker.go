@@ -46,6 +46,7 @@ type Checker struct {
 	memory   memory
 	proved   memory // of births: see Prove
 	flights  flights
+	hanging  hanging
 	essences essences
 
 	behind sync.WaitGroup // goroutines that outlive a Check
@@ -90,6 +91,10 @@ func (c *Checker) open() error {
 	return c.node.do(func() (err error) {
 		// Others may pass: see twin.access.
 		if err := errors.Join(os.MkdirAll(c.base, 0o711), os.Chmod(c.base, 0o711)); err != nil {
+			return err
+		}
+		// As mountinfo has it: see surroundings.
+		if c.base, err = filepath.EvalSymlinks(c.base); err != nil {
 			return err
 		}
 		c.dir, c.lock, err = claim(c.base)
@@ -137,13 +142,16 @@ func (c *Checker) try(ctx context.Context, t Trial, target *nsenter.Process, b b
 // tryCommand makes a twin for one command, when it is its turn. The twin is cleared away
 // behind the answer.
 func (c *Checker) tryCommand(ctx context.Context, t Trial, target *nsenter.Process, b bundle, command Command) (string, error) {
+	if err := c.hanging.none(t.Container.ID); err != nil {
+		return "", err
+	}
 	over, err := c.turns.Take(ctx, t.Profile)
 	if err != nil {
 		return "", fmt.Errorf("wait for other checks: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout+command.Timeout)
 	defer cancel()
-	twin, err := c.newTwin(b, target.Pid(), command, size(t))
+	twin, err := c.newTwin(b, t.Container.ID, target.Pid(), command, size(t))
 	c.behind.Add(1)
 	defer func() {
 		go func() {

@@ -22,6 +22,7 @@ var environment = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/b
 type call struct {
 	args   []string // without the program's name
 	output *os.File // standard output and error
+	target string   // id of the container for which it is
 
 	where func(f func() error) error // runs f in the mount namespace that is meant; nil: the node's
 }
@@ -43,6 +44,12 @@ func (c *Checker) run(ctx context.Context, binary string, r call) error {
 		// agent, so that a Sweep meets no runtime that still makes something.
 		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL},
 	}
+	var exe string
+	var done func()
+	if err := c.node.do(func() (err error) { exe, done, err = c.runtimes.program(binary); return err }); err != nil {
+		return err
+	}
+	defer done()
 	where := r.where
 	if where == nil {
 		where = c.node.do
@@ -51,29 +58,24 @@ func (c *Checker) run(ctx context.Context, binary string, r call) error {
 		// Pdeathsig goes by the thread, which therefore stays until the end.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		exe, done, err := c.runtimes.program(binary)
-		if err != nil {
-			return err
-		}
 		pid, err := syscall.ForkExec(exe, append([]string{"runc"}, r.args...), attr) // returns when it is executed
-		done()
 		if err != nil {
 			return fmt.Errorf("start the OCI runtime %s: %w", binary, err)
 		}
-		return c.await(ctx, pid)
+		return c.await(ctx, pid, r.target)
 	})
 }
 
 // await waits for an OCI runtime. Until it is reaped nobody else can have its pid, or its
 // group's.
-func (c *Checker) await(ctx context.Context, pid int) error {
+func (c *Checker) await(ctx context.Context, pid int, target string) error {
 	p, err := nsenter.Pin(pid)
 	if err == nil {
 		err = p.Wait(ctx)
 		p.Close()
 	}
 	if err != nil && !errors.Is(err, nsenter.ErrGone) { // gone: it had ended before it was looked at
-		c.abandon(pid)
+		c.abandon(pid, target)
 		return err
 	}
 	status, err := c.reap(pid)
@@ -130,9 +132,11 @@ func (c *Checker) reap(pid int) (unix.WaitStatus, error) {
 
 // abandon kills an OCI runtime and what it was making of itself, and leaves it to a
 // goroutine to collect them: one may hang in a dead filesystem.
-func (c *Checker) abandon(pid int) {
+func (c *Checker) abandon(pid int, target string) {
 	unix.Kill(-pid, unix.SIGKILL)
+	c.hanging.add(target, 1)
 	c.behind.Go(func() {
+		defer c.hanging.add(target, -1)
 		// The runtime itself first, which keeps the group's number from others. Its
 		// children become ours when it ends.
 		c.reap(pid)

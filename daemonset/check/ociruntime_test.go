@@ -19,7 +19,7 @@ func TestAwait(t *testing.T) {
 		if err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil); err != nil {
 			t.Fatal(err)
 		}
-		if err := new(Checker).await(t.Context(), pid); !errors.Is(err, want) {
+		if err := new(Checker).await(t.Context(), pid, ""); !errors.Is(err, want) {
 			t.Errorf("%s: %v, want %v", program, err, want)
 		}
 		if err := unix.Kill(pid, 0); err == nil {
@@ -40,7 +40,7 @@ func TestAwaitGroup(t *testing.T) {
 			t.Fatal(err)
 		}
 		var c Checker
-		if err := c.await(t.Context(), pid); !errors.Is(err, errExit) {
+		if err := c.await(t.Context(), pid, ""); !errors.Is(err, errExit) {
 			t.Errorf("%s: %v, want %v", script, err, errExit)
 		}
 		c.behind.Wait()

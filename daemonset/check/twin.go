@@ -21,6 +21,7 @@ import (
 type twin struct {
 	c       *Checker
 	id      string
+	target  string // id of the container that it is a twin of
 	dir     string // the tmpfs
 	binary  string // the OCI runtime
 	systemd bool   // the runtime asks systemd for the cgroup
@@ -40,10 +41,10 @@ const overhead = 256 << 20
 
 // newTwin makes the folders and mounts of a twin and its spec. The caller clears it
 // away, also after an error.
-func (c *Checker) newTwin(b bundle, pid int, command Command, size int64) (*twin, error) {
+func (c *Checker) newTwin(b bundle, target string, pid int, command Command, size int64) (*twin, error) {
 	var random [8]byte
 	rand.Read(random[:]) // never fails
-	t := &twin{c: c, id: fmt.Sprintf("podreload-%x", random), binary: b.runtime}
+	t := &twin{c: c, id: fmt.Sprintf("podreload-%x", random), target: target, binary: b.runtime}
 	t.dir = filepath.Join(c.dir, t.id)
 	return t, c.node.do(func() error { return t.prepare(b, pid, command, size) })
 }
@@ -93,16 +94,7 @@ func (t *twin) prepare(b bundle, pid int, command Command, size int64) error {
 	if err := t.mount("overlay", "overlay", rootfs, options); err != nil {
 		return fmt.Errorf("%w: %w; a root that is itself two overlays deep takes no other", ErrUnsupported, err)
 	}
-	paths := []string{t.dir}
-	for _, m := range spec.Mounts {
-		if !bound(m) {
-			continue // its source is no path
-		}
-		if from, err := lookAt(m.Source); err == nil { // else the runtime says what is wrong with it
-			paths = append(paths, from.real)
-		}
-	}
-	t.single, t.whole = surroundings(append(points, mountPoint{path: t.dir}), paths)
+	t.single, t.whole = surroundings(append(points, mountPoint{path: t.dir}), append(places(b.runtime, spec.Mounts), t.dir))
 	if err := os.Mkdir(t.room(), 0o700); err != nil {
 		return err
 	}
@@ -167,11 +159,11 @@ func (t *twin) create(ctx context.Context) error {
 	inits.births.RLock()
 	defer inits.births.RUnlock()
 	args := append(t.global(), "create", "--bundle", t.dir, "--pid-file", filepath.Join(t.dir, "pid"), t.id)
-	err = t.c.run(ctx, t.binary, call{args: args, output: theirs, where: func(f func() error) error {
+	err = t.c.run(ctx, t.binary, call{args: args, output: theirs, target: t.target, where: func(f func() error) error {
 		return t.c.node.aside(t.room(), t.single, t.whole, f)
 	}})
-	if errors.Is(err, errRoot) {
-		err = t.c.run(ctx, t.binary, call{args: args, output: theirs})
+	if errors.Is(err, errAside) {
+		err = t.c.run(ctx, t.binary, call{args: args, output: theirs, target: t.target})
 	}
 	theirs.Close()
 	if err != nil {
@@ -238,5 +230,5 @@ func (t *twin) start(ctx context.Context) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return null, t.c.run(ctx, t.binary, call{args: append(t.global(), "start", t.id), output: null})
+	return null, t.c.run(ctx, t.binary, call{args: append(t.global(), "start", t.id), output: null, target: t.target})
 }
