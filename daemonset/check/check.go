@@ -69,18 +69,23 @@ func (c *Checker) check(ctx context.Context, t Trial) (Verdict, error) {
 }
 
 // shared has the verdict of an equal trial where there is one, and makes the trial where
-// there is not.
+// there is not. How often it waits for slow ones is bounded by time.
 func (c *Checker) shared(ctx context.Context, k key, t Trial) (Verdict, error) {
-	for range maxJoins {
+	late := time.Now().Add(timeout)
+	for joins := 0; joins < maxJoins && time.Now().Before(late); {
 		if v, refusal, ok := c.memory.find(k, time.Now()); refusal != nil {
 			return Verdict{}, refusal
 		} else if ok {
 			return v, nil
 		}
 		v, own, err := c.join(ctx, k, func(ctx context.Context) (Verdict, error) { return c.alone(ctx, k, t) })
+		if err == errSlow {
+			continue
+		}
 		if err == nil || own || errors.Is(err, ErrRefused) || ctx.Err() != nil {
 			return v, err
 		}
+		joins++
 	}
 	return c.alone(ctx, k, t)
 }

@@ -2,7 +2,9 @@ package check
 
 import (
 	"context"
+	"errors"
 	"sync"
+	"time"
 )
 
 // flights are the trials under way of which an equal one can have the result.
@@ -21,19 +23,35 @@ type flight struct {
 	err     error
 }
 
+// maxFlight is how long others than who began a flight wait for it: it may be slow because of the
+// container that it happens to be made in.
+const maxFlight = 5 * time.Second
+
+// errSlow: a flight lasts, so that the next to ask begins another.
+var errSlow = errors.New("an equal check takes long")
+
 // join waits for the flight of a key, and starts it with run if there is none. It says
 // whether it was started by this call.
 func (c *Checker) join(ctx context.Context, k key, run func(context.Context) (Verdict, error)) (v Verdict, own bool, err error) {
 	f, own := c.board(k, run)
+	var slow <-chan time.Time
+	if !own {
+		timer := time.NewTimer(maxFlight)
+		defer timer.Stop()
+		slow = timer.C
+	}
 	select {
 	case <-f.done:
 		return f.verdict, own, f.err
+	case <-slow:
+		err = errSlow
 	case <-ctx.Done():
+		err = ctx.Err()
 	}
 	c.flights.mu.Lock()
 	f.waiters--
 	last := f.waiters == 0
-	if last && c.flights.of[k] == f {
+	if (last || err == errSlow) && c.flights.of[k] == f {
 		delete(c.flights.of, k)
 	}
 	c.flights.mu.Unlock()
@@ -41,7 +59,7 @@ func (c *Checker) join(ctx context.Context, k key, run func(context.Context) (Ve
 		f.cancel()
 		<-f.done // what was begun for this call alone ends with it
 	}
-	return Verdict{}, own, ctx.Err()
+	return Verdict{}, own, err
 }
 
 func (c *Checker) board(k key, run func(context.Context) (Verdict, error)) (f *flight, own bool) {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -127,6 +129,47 @@ func TestFlight(t *testing.T) {
 	if len(c.flights.of) != 0 {
 		t.Error("a flight that nobody waits for goes on")
 	}
+}
+
+// TestSlowFlight: one that lasts is waited for so long, and then one of those who waited begins another.
+func TestSlowFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Checker{}
+		c.ctx, c.cancel = context.WithCancel(t.Context())
+		hangs := func(ctx context.Context) (Verdict, error) {
+			<-ctx.Done()
+			return Verdict{}, ctx.Err()
+		}
+		c.behind.Go(func() { c.join(c.ctx, key{1}, hangs) })
+		synctest.Wait()
+		var all sync.WaitGroup
+		var begun atomic.Int32
+		for range 5 {
+			all.Go(func() {
+				start := time.Now()
+				if _, own, err := c.join(t.Context(), key{1}, hangs); own || err != errSlow || time.Since(start) != maxFlight {
+					t.Errorf("own %v, %v after %v", own, err, time.Since(start))
+				}
+				v, own, err := c.join(t.Context(), key{1}, func(context.Context) (Verdict, error) {
+					begun.Add(1)
+					time.Sleep(time.Second)
+					return Verdict{Output: "one"}, nil
+				})
+				if err != nil || v.Output != "one" {
+					t.Errorf("own %v: %+v, %v", own, v, err)
+				}
+			})
+		}
+		all.Wait()
+		if begun.Load() != 1 {
+			t.Errorf("%d others were begun, want one", begun.Load())
+		}
+		c.cancel()
+		c.behind.Wait()
+		if len(c.flights.of) != 0 {
+			t.Errorf("%d flights left", len(c.flights.of))
+		}
+	})
 }
 
 func TestKey(t *testing.T) {

@@ -94,6 +94,25 @@ func TestReplicas(t *testing.T) {
 				t.Errorf("%d runs, want 3", runs.Load())
 			}
 		})
+		t.Run("slow", func(t *testing.T) {
+			ctx, end := context.WithCancel(t.Context())
+			var all sync.WaitGroup
+			defer all.Wait()
+			defer end()
+			slow, entered := trial(0, "# slow\n"+good), make(chan struct{})
+			slow.Write = func(ctx context.Context, _ *nsenter.Process) error {
+				close(entered)
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			all.Go(func() { r.checker.Check(ctx, slow) })
+			<-entered
+			for i := range replicas[1:] {
+				if v, err := r.check(trial(1+i, "# slow\n"+good)); err != nil || !strings.Contains(v.Output, "successful") {
+					t.Errorf("beside a slow one: %+v, %v", v, err)
+				}
+			}
+		})
 		t.Run("no verdict", func(t *testing.T) {
 			var runs atomic.Int32
 			x := counted(trial(0, "# no verdict\n"+good), &runs)
