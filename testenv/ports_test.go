@@ -15,22 +15,31 @@ import (
 // TestHoldPorts looks for free ports in a network that has two to give.
 func TestHoldPorts(t *testing.T) {
 	Needs(t)
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends in its own network
-		done <- inSmallNetwork(holdsPorts)
-	}()
-	if err := <-done; err != nil {
+	if err := inSmallNetwork(holdsPorts); err != nil {
 		t.Error(err)
 	}
 }
 
-// inSmallNetwork calls f on a thread in a network namespace with ports 40000 and 40001 to give.
-func inSmallNetwork(f func() error) error {
+// inSmallNetwork calls f in a network namespace with ports 40000 and 40001 to give, and comes back from there:
+// see within.
+func inSmallNetwork(f func() error) (err error) {
+	runtime.LockOSThread()
+	own, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return err
+	}
+	defer own.Close()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return err
 	}
-	// An address of loopback makes it up, as does `ip link set lo up`.
+	defer func() {
+		if back := unix.Setns(int(own.Fd()), unix.CLONE_NEWNET); back != nil {
+			err = errors.Join(err, back)
+			return
+		}
+		runtime.UnlockOSThread()
+	}()
+	// As `ip link set lo up`.
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
