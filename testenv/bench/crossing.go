@@ -30,12 +30,12 @@ func crossing(s *nsenter.Shim, r *receiver, path string) func(context.Context, s
 }
 
 // there is the name of that.
-const there = "nothing done inside"
+const there = "the same with no file"
 
-// empty crosses there and back and does nothing inside.
-func empty(s *nsenter.Shim, r *receiver) func(context.Context, string) error {
+// signalOnly crosses and signals, and that is all.
+func signalOnly(s *nsenter.Shim, r *receiver) func(context.Context, string) error {
 	return func(ctx context.Context, _ string) error {
-		return cross(ctx, s, r.pid, shim.Request{Op: shim.Apply})
+		return cross(ctx, s, r.pid, shim.Request{Op: shim.Apply, Signal: int(unix.SIGUSR1), Always: true})
 	}
 }
 

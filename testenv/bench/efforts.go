@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,11 +33,11 @@ const (
 // efforts are the ways that are compared, the floor first. Each daemon has put all in place
 // before the next begins: they look after the same pods. End ends what was started for them.
 func (s *scene) efforts(ctx context.Context, c *crowd, client *runtime) (all []effort, end func() error, err error) {
-	var daemons []*daemon
+	var started []io.Closer
 	end = func() error {
 		var errs []error
-		for _, d := range daemons {
-			errs = append(errs, d.Close())
+		for _, c := range started {
+			errs = append(errs, c.Close())
 		}
 		return errors.Join(errs...)
 	}
@@ -51,12 +52,20 @@ func (s *scene) efforts(ctx context.Context, c *crowd, client *runtime) (all []e
 		if err != nil {
 			return nil, end, err
 		}
-		daemons = append(daemons, d)
+		started = append(started, d)
 		if err := d.settled(ctx, len(c.members)); err != nil {
 			return nil, end, err
 		}
 		a := &ask{daemon: d, crowd: c, etcd: s.etcd, key: "/many/" + way.key + "/text", dir: d.state}
-		all = append(all, effort{name: way.name, do: a.change, daemon: d, used: func() (time.Duration, error) { return processor(d.cmd.Process.Pid) }})
+		all = append(all, effort{name: way.name, do: a.change, memory: d.memory, used: func() (time.Duration, error) { return processor(d.cmd.Process.Pid) }})
+	}
+	if confdProgram() != "" {
+		e, confds, err := s.confds(ctx, c)
+		started = append(started, confds)
+		if err != nil {
+			return nil, end, err
+		}
+		all = append(all, e)
 	}
 	return append(all,
 		effort{name: "nsenter(1) sh, kill -HUP", do: c.each(c.nsenter), used: used},

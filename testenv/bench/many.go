@@ -24,11 +24,11 @@ type effort struct {
 	name string
 
 	// do returns when it is known of all pods that it is done, and says from when on. The last
-	// server was told at told.
+	// server was told at told, zero where nobody knows.
 	do func(ctx context.Context, text string) (start, told time.Time, err error)
 
 	used   func() (time.Duration, error) // processor time of what does it, which is not nginx's
-	daemon *daemon                       // nil: nothing of it stays
+	memory func() (memory, error)        // of what stays; nil: nothing does
 
 	sample
 }
@@ -37,7 +37,7 @@ type effort struct {
 type sample struct {
 	told, done         []time.Duration
 	mine, nginx, whole time.Duration // processor time of all rounds
-	memory             memory
+	stays              memory
 }
 
 // many measures one change that goes to many pods of nginx, and writes a table of its own.
@@ -92,11 +92,12 @@ func (c *crowd) measure(ctx context.Context, all []effort) error {
 		}
 	}
 	for i := range all {
-		if d := all[i].daemon; d != nil {
-			var err error
-			if all[i].memory, err = d.memory(); err != nil {
-				return err
-			}
+		if all[i].memory == nil {
+			continue
+		}
+		var err error
+		if all[i].stays, err = all[i].memory(); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -132,7 +133,9 @@ func (c *crowd) once(ctx context.Context, e *effort) error {
 		return err
 	}
 	e.done = append(e.done, time.Since(start))
-	e.told = append(e.told, told.Sub(start))
+	if !told.IsZero() {
+		e.told = append(e.told, told.Sub(start))
+	}
 	time.Sleep(calm)
 	for i, sum := range []*time.Duration{&e.mine, &e.nginx, &e.whole} {
 		until, err := meters[i]()

@@ -77,7 +77,7 @@ func (s *scene) open(ctx context.Context) (err error) {
 	}
 	s.add("podreload's crossing", r, crossing(sealed, r, onOverlay))
 	s.add("the same on tmpfs", r, crossing(sealed, r, onTmpfs))
-	s.add(there, nil, empty(sealed, r))
+	s.add(there, r, signalOnly(sealed, r))
 	s.add("with no shim started ahead", r, crossing(cold, r, onOverlay))
 	s.add("shim: start and exit", nil, start("bin/podreload-shim"))
 	s.add("floor: write, rename, kill from the node", r, bare(r, onOverlay))
@@ -98,13 +98,19 @@ func (s *scene) open(ctx context.Context) (err error) {
 	if err := s.addTaskExec(ctx, second, r); err != nil {
 		return err
 	}
-	s.add("etcd's acknowledgement to signal", target, nil)
+	s.add(arrived, target, nil)
 	s.ways[len(s.ways)-1].before = func(ctx context.Context, text string) error {
 		_, err := s.etcd.Put(ctx, key, text)
 		return err
 	}
-	return nil
+	if confdProgram() == "" {
+		return nil
+	}
+	return s.addConfd(ctx)
 }
+
+// arrived is the name of the way of a change through the daemon.
+const arrived = "etcd's acknowledgement to signal"
 
 func (s *scene) seal() (*nsenter.Shim, error) {
 	sealed, err := nsenter.Seal("bin/podreload-shim")

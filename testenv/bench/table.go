@@ -15,7 +15,7 @@ import (
 // The goals that are marked in the table.
 const (
 	maxCrossing = 3 * time.Millisecond
-	maxThere    = 500 * time.Microsecond // there and back, and nothing done inside
+	maxThere    = 500 * time.Microsecond // without the file's write and rename
 	maxArrival  = 2 * time.Millisecond
 	lateArrival = 10 * time.Millisecond // of 99 in 100
 	minSpeedup  = 10
@@ -45,11 +45,13 @@ func table(ctx context.Context, out io.Writer, s *scene, n int, load string) err
 	arrival := ""
 	for i, way := range s.ways {
 		if way.do == nil {
-			late := quantile(way.signal, 0.99)
-			fmt.Fprintf(w, "%s\t%s\t%s\t\t\t%s\n", way.name, spread(way.signal), ms(late),
-				mark("at most 2 ms, P99 10", median(way.signal) <= maxArrival && late <= lateArrival))
-			total := mean(way.signal)
-			arrival = fmt.Sprintf("%s, mean %s: %s", way.name, ms(total), parts(total, of.since(s.before)))
+			late, goal := quantile(way.signal, 0.99), ""
+			if way.name == arrived {
+				goal = mark("at most 2 ms, P99 10", median(way.signal) <= maxArrival && late <= lateArrival)
+				total := mean(way.signal)
+				arrival = fmt.Sprintf("%s, mean %s: %s", way.name, ms(total), parts(total, of.since(s.before)))
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t\t\t%s\n", way.name, spread(way.signal), ms(late), goal)
 			continue
 		}
 		took := median(way.done)
@@ -64,6 +66,9 @@ func table(ctx context.Context, out io.Writer, s *scene, n int, load string) err
 			goal = mark("at least 10x", ratio >= minSpeedup)
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.2f\t%s\n", way.name, spread(way.done), ms(quantile(way.done, 0.99)), ms(median(way.signal)), ratio, goal)
+	}
+	if confdProgram() == "" {
+		fmt.Fprintln(w, "the same by confd inside: only with CONFD=path")
 	}
 	fmt.Fprintf(w, "podreload-shim's size\t%s\t\t\t\t\t\t%s\n", mb(program.Size()), mark("at most 2 MB", program.Size() <= maxShim))
 	fmt.Fprintf(w, "the daemon and its waiting shim at rest, %d targets\t%s RSS, %s PSS\n", targets, mb(s.rest.rss), mb(s.rest.pss))
