@@ -20,6 +20,7 @@ type measure struct {
 	part     float64
 	constant func(pods int) float64
 	unit     float64 // of what is shown; 0: a count
+	least    bool    // it rises and falls: the least of a tenth is compared, not the median
 }
 
 const mb = 1 << 20
@@ -35,34 +36,37 @@ func fewFor(each float64) func(int) float64 {
 // looked over when 16 MiB of blocks were added.
 const untrimmed = 16 << 20 / 4096
 
-// swing lets them rise so far in a run that is long enough to see them fall.
+// swing lets them rise so far in a run that is long enough to see them fall, but not in each tenth.
 func swing(pods int) float64 {
 	most := fewFor(20)(pods)
-	if *changes > untrimmed {
+	if *changes > untrimmed && *changes < 20*untrimmed {
 		most += untrimmed
 	}
 	return most
 }
 
 var measures = []measure{
-	{"RSS, MB", func(s sample) float64 { return s.rss }, 0.2, always(8 * mb), mb},
-	{"PSS, MB", func(s sample) float64 { return s.pss }, 0.2, always(8 * mb), mb},
-	{"heap, MB", func(s sample) float64 { return s.heap }, 0.2, always(8 * mb), mb},
-	{"descriptors", func(s sample) float64 { return s.fds }, 0, fewFor(4), 0}, // of applies under way
-	{"threads", func(s sample) float64 { return s.threads }, 0, fewFor(1), 0}, // in system calls; Go keeps those it once needed
-	{"goroutines", func(s sample) float64 { return s.goroutines }, 0, fewFor(1), 0},
-	{"files below --state", func(s sample) float64 { return s.stateFiles }, 0, fewFor(2), 0},
-	{"files below --root", func(s sample) float64 { return s.rootFiles }, 0.2, swing, 0},
-	{"MB below --root", func(s sample) float64 { return s.rootSize }, 0.2, always(2 * mb), mb},
+	{"RSS, MB", func(s sample) float64 { return s.rss }, 0.2, always(8 * mb), mb, false},
+	{"PSS, MB", func(s sample) float64 { return s.pss }, 0.2, always(8 * mb), mb, false},
+	{"heap, MB", func(s sample) float64 { return s.heap }, 0.2, always(8 * mb), mb, false},
+	{"descriptors", func(s sample) float64 { return s.fds }, 0, fewFor(4), 0, false}, // of applies under way
+	{"threads", func(s sample) float64 { return s.threads }, 0, fewFor(1), 0, false}, // in system calls; Go keeps those it once needed
+	{"goroutines", func(s sample) float64 { return s.goroutines }, 0, fewFor(1), 0, false},
+	{"files below --state", func(s sample) float64 { return s.stateFiles }, 0, fewFor(2), 0, false},
+	{"files below --root, least", func(s sample) float64 { return s.rootFiles }, 0.2, swing, 0, true},
+	{"MB below --root", func(s sample) float64 { return s.rootSize }, 0.2, always(2 * mb), mb, false},
 }
 
-// tenth is the median of what the samples of a tenth of the run tell, counted from 0.
-func (r *run) tenth(n int, of func(sample) float64) float64 {
+// tenth is the median, or the least, of what the samples of a tenth of the run tell, counted from 0.
+func (r *run) tenth(n int, m measure) float64 {
 	var values []float64
 	for _, s := range r.samples[len(r.samples)*n/10 : max(len(r.samples)*(n+1)/10, len(r.samples)*n/10+1)] {
-		values = append(values, of(s))
+		values = append(values, m.of(s))
 	}
 	slices.Sort(values)
+	if m.least {
+		return values[0]
+	}
 	return values[len(values)/2]
 }
 
@@ -73,7 +77,7 @@ func (r *run) wantFlat() {
 		r.t.Fatalf("%d samples tell nothing: make it longer, or look more often", len(r.samples))
 	}
 	for _, m := range measures {
-		before, after := r.tenth(1, m.of), r.tenth(9, m.of)
+		before, after := r.tenth(1, m), r.tenth(9, m)
 		if most := before*(1+m.part) + m.constant(len(r.targets)); after > most {
 			r.t.Errorf("%s: %.1f in the last tenth, %.1f in the second; at most %.1f would be flat", m.name, after, before, most)
 		}
@@ -95,7 +99,7 @@ func (r *run) report(where string, before, after sample) {
 		if unit == 0 {
 			unit, format = 1, "%s\t%.0f\t%.0f\t%.0f\t%.0f\n"
 		}
-		fmt.Fprintf(w, format, m.name, r.tenth(1, m.of)/unit, r.tenth(9, m.of)/unit, m.of(before)/unit, m.of(after)/unit)
+		fmt.Fprintf(w, format, m.name, r.tenth(1, m)/unit, r.tenth(9, m)/unit, m.of(before)/unit, m.of(after)/unit)
 	}
 	a, b := r.within(total/10, total/5), r.within(total*9/10, total)
 	fmt.Fprintf(w, "put to container, median of %d and %d\t%s\t%s\n", len(a), len(b), at(a, 0.5), at(b, 0.5))
