@@ -103,7 +103,7 @@ soak: build parts ## 100,000 changes over 50 pods that come and go, a flood of a
 demo: build parts ## play the whole story once; KEEP=1 leaves it running
 	go run ./testenv/demo
 
-bench: build parts $(PARTS)/receiver ## measure the crossing against other ways; N=1000 measures more often
+bench: build parts $(PARTS)/receiver ## measure the crossing against other ways; N=1000 measures more often, CONFD=path adds confd
 	go run ./testenv/bench -n $(N) -pods $(if $(PODS),$(PODS),$(MANY))
 
 bench-many: build parts ## measure one change in 10, 100 and 250 pods of nginx, and draw it; about ten minutes, 4 GB

@@ -13,7 +13,7 @@
 // signalled (package verify). It never reads a container's /proc. It keeps no
 // handle on a container between two crossings.
 //
-// Goroutines: InNetwork has one, and a thread with it, until it returns. A Shim owns one goroutine for each shim that it had to give up on,
-// until the kernel lets go of it; [Shim.Close] waits for them for a moment.
-// Nothing else of this package outlives the call that started it.
+// Goroutines: InNetwork has one, and a thread with it, until it returns. A Shim owns one for each shim process until
+// that is reaped, the spare and those that it had to give up on among them, and one while it starts a spare;
+// [Shim.Close] waits for them for a moment. Nothing else of this package outlives the call that started it.
 package nsenter

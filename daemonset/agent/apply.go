@@ -18,8 +18,8 @@ import (
 	"github.com/podreload/podreload/nsenter"
 )
 
-// Applier carries out single applies. It has no goroutines and no memory: what
-// it must know of a target it reads from the store under the target's lock, so
+// Applier carries out single applies. It has no goroutines and no memory of targets:
+// what it must know of one it reads from the store under the target's lock, so
 // the daemon and a manual command beside it take turns and agree.
 type Applier struct {
 	Store   *state.Store

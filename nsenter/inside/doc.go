@@ -21,6 +21,16 @@
 // A shim started by exec inside the container's PID namespace instead would
 // hand the node's root to a container with CAP_SYS_PTRACE, by /proc/PID/root.
 //
+// Other ways would be quicker, and are not taken:
+//
+//   - One shim that stays, and forks for each request, would save the start of a process, some
+//     2 ms (testenv/README.md). But Go cannot fork without exec and go on: only the thread that forks is left in the child, with
+//     whatever locks of the runtime others held. And one that serves several requests carries what a container has done
+//     to it on to the next. So a fresh process is started ahead, while nobody waits, and serves one request.
+//   - A child that shares the shim's memory (CLONE_VM, as vfork) would save the copying of page tables. But
+//     it is the one process that a container sees and may trace: it would hand the container all of the shim. It
+//     gets a memory of its own that has hardly a page in it instead: see prepare.
+//
 // What it does not do: it does not know what a request means, and links nothing
 // of the agent. Import it from a program that does nothing else: it locks the
 // main thread at start.
