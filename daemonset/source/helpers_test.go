@@ -167,6 +167,29 @@ func (s deafStream) SendMsg(m any) error {
 	return s.ClientStream.SendMsg(m)
 }
 
+// ahead has something written before each read, so that etcd is never found at rest. Who
+// did not answer is counted only then: an etcd at rest has no answer to give.
+func ahead(e *testenv.Etcd) grpc.DialOption {
+	return grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+		if method == pb.KV_Txn_FullMethodName {
+			if _, err := e.Put(ctx, "/elsewhere", ""); err != nil {
+				return err // so no read is without
+			}
+		}
+		return invoke(ctx, method, req, reply, conn, opts...)
+	})
+}
+
+// wantMute fails where who does not answer was asked too often. A stream that breaks has
+// its watches opened once more, and who was mute may be asked again then. The client must be
+// ahead's.
+func wantMute(t testing.TB, n *traffic) {
+	t.Helper()
+	if asked, most := n.progress.Load(), maxMute*n.watches.Load(); asked > most {
+		t.Errorf("asked for progress %d times, want up to %d", asked, most)
+	}
+}
+
 func drain(subs ...*Subscription) {
 	for _, s := range subs {
 		select {
