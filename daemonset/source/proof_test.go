@@ -19,7 +19,7 @@ func TestProof(t *testing.T) {
 		e := testenv.NewEtcdWith(t, testenv.EtcdConfig{Version: v})
 		put(t, e, "/a", "1")
 		c := openAt(t, e.Endpoint())
-		c.every = 500 * time.Millisecond
+		c.every = 2 * time.Second // in which an answer comes, or a check is due that reads
 		n := count(c)
 		s := c.Subscribe([]string{"/a"})
 		before := holds(t, s, "/a=1")
