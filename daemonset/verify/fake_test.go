@@ -198,6 +198,19 @@ func waitAtMost(t testing.TB, pr *Proof, deadline time.Duration) error {
 	return pr.Wait(ctx)
 }
 
+// maxUnsure is how often the agent signals once more.
+const maxUnsure = 5
+
+// sure is the answer of wait, or of again where that cannot tell our reload from another that was
+// under way, as on a busy machine: what signals once more, as the agent does.
+func sure(wait, again func() error) error {
+	err := wait()
+	for n := 0; n < maxUnsure && errors.Is(err, ErrUnsure); n++ {
+		err = again()
+	}
+	return err
+}
+
 // says waits until a proof that does not come says why in those words.
 func says(t testing.TB, pr *Proof, words string) {
 	t.Helper()

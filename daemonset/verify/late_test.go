@@ -69,7 +69,7 @@ func TestLateReload(t *testing.T) {
 	t.Run("restored", func(t *testing.T) {
 		release, pr := begin(t, good)
 		release()
-		if err := waitAtMost(t, pr, patience); err != nil {
+		if err := waitSure(t, pr); err != nil {
 			t.Error(err)
 		}
 		if got, err := pod.Get(t.Context(), 81, "/"); err != nil || got != "restored" {
@@ -81,7 +81,7 @@ func TestLateReload(t *testing.T) {
 		release, pr := begin(t, good)
 		says(t, pr, "not come to the signal")
 		release()
-		if err := waitAtMost(t, pr, patience); err != nil {
+		if err := waitSure(t, pr); err != nil {
 			t.Error(err)
 		}
 	})
@@ -89,7 +89,7 @@ func TestLateReload(t *testing.T) {
 	t.Run("with what is bad too", func(t *testing.T) {
 		release, pr := begin(t, bad)
 		release()
-		if err := waitAtMost(t, pr, patience); !errors.Is(err, ErrNotTaken) {
+		if err := waitSure(t, pr); !errors.Is(err, ErrNotTaken) {
 			t.Errorf("got %v, want %v", err, ErrNotTaken)
 		}
 	})
