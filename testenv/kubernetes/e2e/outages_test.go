@@ -157,7 +157,8 @@ func (r *rig) live(value string) string {
 }
 
 // are waits until `podreload ps` in the agent's pod shows n targets, all in a state and with a
-// reason that has these texts in it. Any number will do for n = 0.
+// reason that has these texts in it, and none that is live with a reload under way. Any number
+// will do for n = 0.
 func (r *rig) are(n int, state daemonset.State, reason ...string) []daemonset.Status {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), waitTimeout)
@@ -177,6 +178,9 @@ func (r *rig) are(n int, state daemonset.State, reason ...string) []daemonset.St
 		for _, s := range all {
 			if s.State != state {
 				return fmt.Errorf("%s is %s, want %s: %s", s.Pod, s.State, state, s.Reason)
+			}
+			if state == daemonset.Live && s.Owed { // what it was before what is under way
+				return fmt.Errorf("%s is %s, and a reload of it is owed", s.Pod, s.State)
 			}
 			for _, text := range reason {
 				if !strings.Contains(s.Reason, text) {
