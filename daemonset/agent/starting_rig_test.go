@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -67,7 +68,7 @@ func wantPlaced(t *testing.T, r *rig, c *testenv.Container, value string, revisi
 	if e.Kind != daemonset.Start || e.State != daemonset.Waiting || e.Revision < revision || len(e.Wrote) != 1 || e.Wrote[0] != conf || e.Digest == "" {
 		t.Errorf("event %+v, want %s written of revision %d or later", e, conf, revision)
 	}
-	if got := exec(t, c, "cat /tmp/first"); !strings.Contains(got, `"`+value+`"`) {
+	if got := found(t, c); !strings.Contains(got, `"`+value+`"`) {
 		t.Errorf("the container's first process found %q, want %q in it", got, value)
 	}
 }
@@ -79,9 +80,22 @@ func wantNotPlaced(t *testing.T, r *rig, c *testenv.Container, state daemonset.S
 	if e.State != state || !strings.Contains(e.Reason, why) || e.Wrote != nil || e.Digest != "" {
 		t.Errorf("event %+v, want %s and nothing written, since %q", e, state, why)
 	}
-	if got := exec(t, c, "cat /tmp/first"); !strings.Contains(got, "hello from the image") {
+	if got := found(t, c); !strings.Contains(got, "hello from the image") {
 		t.Errorf("the container's first process found %q, want what the image has", got)
 	}
+}
+
+// found is what the first process of a recording container found in place: runc may have
+// answered before that had written it down.
+func found(t *testing.T, c *testenv.Container) (text string) {
+	t.Helper()
+	eventually(t, "the first process has written down what it found", func() (err error) {
+		if text, err = c.Exec(t.Context(), "cat", "/tmp/first"); err == nil && text == "" {
+			err = errors.New("it has not")
+		}
+		return err
+	})
+	return text
 }
 
 // counting counts the checks that are asked for, and the proofs that are told.

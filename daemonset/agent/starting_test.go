@@ -294,7 +294,7 @@ func TestStartRestarts(t *testing.T) {
 
 	r.stop()
 	none := r.replica(3, recording)
-	if got := exec(t, none.Container("nginx"), "cat /tmp/first"); !strings.Contains(got, "hello from the image") {
+	if got := found(t, none.Container("nginx")); !strings.Contains(got, "hello from the image") {
 		t.Errorf("without an agent the container found %q", got)
 	}
 	r.start()
