@@ -132,12 +132,14 @@ func TestKilledWhileRollingBack(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.etcd = testenv.NewEtcd(t)
-	r.applier.Timeout = time.Second
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
 	r.start()
 	good := r.put("good")
 	r.live(c, good)
+	r.stop()
+	r.applier.Timeout = time.Second // of the one proof that is not to come
+	r.start()
 	before := nginxOf(t, c)
 	resume := stopped(t, before.master)
 	r.put(bad)
