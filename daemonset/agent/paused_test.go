@@ -164,7 +164,9 @@ func TestHistory(t *testing.T) {
 	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	told := make(chan daemonset.Event, 16)
 	r.applier.Tell = func(e daemonset.Event) { told <- e }
-	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	p := r.pod(testenv.PodConfig{})
+	c := p.Container("nginx")
+	serves(t, p, "hello from the image\n") // one that starts is waited for, with nothing to signal
 	r.start()
 	one := r.live(c, r.put("one"))
 	if _, err := r.applier.Apply(t.Context(), r.manual(c)); err != nil { // changes nothing
