@@ -158,7 +158,10 @@ func TestChoice(t *testing.T) {
 	named := r.pod(testenv.PodConfig{Name: r.name + "-named", Labels: labels("other.podreload.io/profile", r.name), Containers: []testenv.ContainerConfig{
 		{Name: "nginx", Command: []string{"sleep", "1000000"}}, {Name: "other"},
 	}})
-	r.pod(testenv.PodConfig{Name: r.name + "-unclear", Labels: labels(agent.LabelProfile, r.name), Containers: two})
+	unclear := r.pod(testenv.PodConfig{Name: r.name + "-unclear", Labels: labels(agent.LabelProfile, r.name), Containers: two})
+	for _, c := range two { // of which the first to run nginx would be chosen
+		nginxOf(t, unclear.Container(c.Name))
+	}
 	r.pod(testenv.PodConfig{Name: r.name + "-unknown", Labels: labels(agent.LabelProfile, r.name+"x")})
 	revision := r.put("chosen")
 	r.start()
