@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -54,6 +55,28 @@ func initPid(t *testing.T, c *testenv.Container) int {
 		t.Fatal(err)
 	}
 	return pid
+}
+
+// named waits until the container's init has a name.
+func named(t *testing.T, c *testenv.Container, name string) {
+	t.Helper()
+	eventually(t, "the process has its name", func() error {
+		if comm := info(t, initPid(t, c)).Comm; comm != name {
+			return errors.New(comm)
+		}
+		return nil
+	})
+}
+
+// catches waits until the container's init has a handler for a signal.
+func catches(t *testing.T, c *testenv.Container, sig unix.Signal) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s catches %v", c.Name, sig), func() error {
+		if i := info(t, initPid(t, c)); i.Comm != "sh" || !i.Catches(sig) {
+			return fmt.Errorf("it is %s", i.Comm)
+		}
+		return nil
+	})
 }
 
 // server is a running nginx: its master and when that started, and its workers.

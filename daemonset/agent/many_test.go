@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/testenv"
 )
@@ -32,6 +34,9 @@ func TestManyTargets(t *testing.T) {
 		for _, c := range containers {
 			r.applied(p.Container(c.Name), revision)
 		}
+	}
+	for _, c := range cfg.Containers { // else it is Failed, and warned of, until it does
+		catches(t, p.Container(c.Name), unix.SIGHUP)
 	}
 	revision := r.put("one")
 	r.start()

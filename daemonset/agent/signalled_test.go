@@ -1,7 +1,6 @@
 package agent_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -123,12 +122,7 @@ func TestRuntimeIsNotSignalled(t *testing.T) {
 	p := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{{Name: "nginx", Command: []string{"sh", "-c",
 		`trap "echo > /told" USR1; printf "runc:[2:INIT]" > /proc/self/comm; while ! test -e /go; do sleep 0.1; done; printf sh > /proc/self/comm; while :; do sleep 0.1; done`}}}})
 	c := p.Container("nginx")
-	eventually(t, "the process has its name", func() error {
-		if comm := info(t, initPid(t, c)).Comm; comm != "runc:[2:INIT]" {
-			return errors.New(comm)
-		}
-		return nil
-	})
+	named(t, c, "runc:[2:INIT]")
 	revision := r.put("value")
 	r.start()
 	r.in(c, daemonset.Waiting, "files are in place", "the runtime's still")
@@ -168,6 +162,8 @@ func TestNeverSignalled(t *testing.T) {
 			r.put("never")
 			if tt.profile != "" {
 				serves(t, p, "hello from the image\n") // a server that starts is waited for
+			} else {
+				named(t, c, "sh") // and so is the runtime's process, with the files in place
 			}
 			r.start()
 			s := r.in(c, tt.state, tt.words...)
