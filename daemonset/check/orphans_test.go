@@ -32,14 +32,15 @@ func TestCollectDying(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), clearTimeout)
-	defer cancel()
 	for range 10 {
 		pid := initOf(t, group)
 		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		if err := collectAll(ctx); err != nil {
+		ctx, cancel := context.WithTimeout(t.Context(), clearTimeout)
+		err := collectAll(ctx)
+		cancel()
+		if err != nil {
 			t.Fatal(err)
 		}
 		if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {
