@@ -20,7 +20,7 @@ func TestDeadline(t *testing.T) {
 		"calls":                   {strings.Repeat(`{{$x := gets "/*"}}`, 10), 0},
 	} {
 		r := resourceOf(t, tt.text)
-		r.limits.time = 20 * time.Millisecond
+		r.limits.time = 500 * time.Millisecond // enough to come to the line
 		if tt.line == 0 || tt.line == 2 && name == "nested in else" {
 			r.limits.time = -time.Second // over before it begins
 		}
