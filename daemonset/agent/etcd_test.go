@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/testenv"
 )
@@ -76,16 +78,21 @@ func TestBurst(t *testing.T) {
 	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	p := r.pod(testenv.PodConfig{})
 	c := p.Container("nginx")
+	r.applier.Timeout = time.Hour
 	r.start()
 	before := r.live(c, r.put("0"))
-	var last int64
-	for i := range puts {
+	// The reload of the first takes as long as all others: those meanwhile are one.
+	master := nginxOf(t, c).master
+	resume := stopped(t, master)
+	last := r.put("1")
+	pending(t, master, unix.SIGHUP)
+	for i := 2; i < puts; i++ {
 		last = r.put(fmt.Sprint(i))
 	}
+	resume()
 	after := r.live(c, last)
 	serves(t, p, fmt.Sprint(puts-1))
-	// An apply takes longer than a put: those meanwhile are one.
-	if n := after.Reloads - before.Reloads; n < 1 || n > puts/4 {
+	if n := after.Reloads - before.Reloads; n < 2 || n > 3 { // the last may not have come from etcd yet
 		t.Errorf("%d reloads for %d puts", n, puts)
 	}
 }
@@ -105,14 +112,21 @@ func TestWait(t *testing.T) {
 	r.start()
 	r.live(q.Container("nginx"), r.putKey("/"+quiet+"/value", "first")) // which waits for nothing
 	var last int64
+	most, begun := 1, time.Now()
+	put := begun
 	for i := range puts {
 		last = r.putKey("/"+quiet+"/value", fmt.Sprint(i))
+		if time.Since(put) > time.Second { // on its way to the agent it may become two
+			most++
+		}
+		put = time.Now()
 		r.live(p.Container("nginx"), r.put(fmt.Sprint(i)))
 	}
+	most += int(time.Since(begun) / time.Minute)
 	s := r.live(q.Container("nginx"), last)
 	serves(t, q, fmt.Sprint(puts-1))
-	if n := s.Reloads - 1; n < 1 || n > puts/2 {
-		t.Errorf("%d reloads for %d puts, want one, or few where the machine paused", n, puts)
+	if n := s.Reloads - 1; n < 1 || n > most {
+		t.Errorf("%d reloads for %d puts, want up to %d: one, and one for each pause of the machine", n, puts, most)
 	}
 }
 
