@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"testing"
 
-	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/podreload/podreload/nsenter"
@@ -51,10 +50,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(dir)
-		os.Exit(code)
-	}))
+	testenv.Main(m, func() error { return os.RemoveAll(dir) })
 }
 
 // contain makes this process, which was started with mount and PID namespaces of

@@ -5,7 +5,7 @@ import (
 	"runtime"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/podreload/podreload/testenv"
 )
 
 // The main goroutine stays on the main thread, so that who traces the process
@@ -16,5 +16,5 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(victimOf); dir != "" {
 		victim(dir)
 	}
-	goleak.VerifyTestMain(m)
+	testenv.Main(m)
 }

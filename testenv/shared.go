@@ -7,8 +7,6 @@ import (
 	"os"
 	"sync"
 	"testing"
-
-	"go.uber.org/goleak"
 )
 
 // shared are the nodes that the tests of a package share, since a node costs seconds. Pods
@@ -63,9 +61,11 @@ func Main(m *testing.M, end ...func() error) {
 		fmt.Fprintln(os.Stderr, "close what the tests share:", err)
 		code = 1
 	}
-	if err := goleak.Find(); code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
+	if code == 0 {
+		if err := Leaks(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
 	}
 	os.Exit(code)
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/testenv"
@@ -21,7 +20,7 @@ const patience = time.Minute
 // sleep ends at once when it is told to, which PID 1 does only if it says so.
 var sleep = []string{"sh", "-c", "trap exit TERM; sleep infinity & wait"}
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // eachVersion runs a test on a node of each containerd.
 func eachVersion(t *testing.T, test func(*testing.T, *testenv.Node, *Client)) {

@@ -5,7 +5,7 @@ import (
 	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/podreload/podreload/testenv"
 )
 
 // TestMain runs more tests at once than there are cores: most of what they do
@@ -15,7 +15,5 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "8"); err != nil {
 		os.Exit(2)
 	}
-	// An embedded etcd that is stopped while another member asks for its version leaves that
-	// request waiting for a lock of its closed database: etcd's own goroutine, not ours.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("go.etcd.io/etcd/server/v3/etcdserver.(*EtcdServer).StorageVersion"))
+	testenv.Main(m)
 }

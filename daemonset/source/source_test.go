@@ -242,7 +242,9 @@ func TestFeedEnds(t *testing.T) {
 	s := c.Subscribe([]string{"/a", "/b"})
 	holds(t, s)
 	s.Close()
-	goleak.VerifyNone(t, leaks)
+	if err := testenv.Leaks(leaks); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestClose(t *testing.T) {
@@ -268,5 +270,7 @@ func TestClose(t *testing.T) {
 	if _, err := c.Read(t.Context(), []string{"/a"}); !errors.Is(err, ErrClosed) {
 		t.Errorf("Read after Close: %v, want ErrClosed", err)
 	}
-	goleak.VerifyNone(t, leaks)
+	if err := testenv.Leaks(leaks); err != nil {
+		t.Error(err)
+	}
 }

@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
@@ -30,10 +28,7 @@ func TestMain(m *testing.M) {
 	if playerDir, err = os.MkdirTemp("", "verify"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		os.RemoveAll(playerDir)
-		os.Exit(code)
-	}))
+	testenv.Main(m, func() error { return os.RemoveAll(playerDir) })
 }
 
 var player = sync.OnceValues(func() (string, error) {

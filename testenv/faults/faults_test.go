@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -30,7 +28,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	testenv.Main(m)
 }
 
 // TestFaults: whatever is killed when, nothing wrong is ever read, served or left.

@@ -11,8 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"github.com/podreload/podreload/testenv"
 	"github.com/podreload/podreload/testenv/plot"
 )
 
@@ -26,7 +25,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m)
+	testenv.Main(m)
 }
 
 // TestScene plays the whole benchmark with two agents. It judges no time, but that each thing

@@ -10,13 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { testenv.Main(m) }
 
 // patience bounds every wait for something that is to happen.
 const patience = 2 * time.Minute
