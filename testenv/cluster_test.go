@@ -1,7 +1,9 @@
 package testenv
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -14,26 +16,28 @@ func TestIsolate(t *testing.T) {
 			t.Parallel()
 			c := NewCluster(t, v, 3)
 			ctx := t.Context()
-			old, err := c.Leader(ctx)
-			if err != nil {
-				t.Fatal(err)
-			}
+			var old int
+			Await(t, func() (found bool) { // an election may be under way, again
+				var err error
+				old, err = c.Leader(ctx)
+				return err == nil
+			})
 			c.Isolate(old)
 			lonely, other := c.Members[old], c.Members[(old+1)%3]
-			for {
+			Await(t, func() bool {
 				r, err := lonely.Client().Status(ctx, lonely.Plain())
 				if err != nil {
 					t.Fatal(err)
 				}
-				if r.Leader == 0 {
-					break
-				}
-			}
-			// A put is not retried while there is no leader; a read is.
-			if _, err := other.Client().Get(ctx, "/a"); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := other.Put(ctx, "/a", "1"); err != nil {
+				return r.Leader == 0
+			})
+			// A put is not retried by the client while there is no leader.
+			late, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			if err := Poll(late, func() error {
+				_, err := other.Put(late, "/a", "1")
+				return err
+			}); err != nil {
 				t.Fatal(err)
 			}
 			r, err := lonely.Client().Get(ctx, "/a", clientv3.WithSerializable())
