@@ -70,12 +70,13 @@ func (r *run) tenth(n int, m measure) float64 {
 	return values[len(values)/2]
 }
 
+// fewest samples tell something.
+const fewest = 20
+
 // wantFlat compares the last tenth with the second.
 func (r *run) wantFlat() {
 	r.t.Helper()
-	if len(r.samples) < 10 {
-		r.t.Fatalf("%d samples tell nothing: make it longer, or look more often", len(r.samples))
-	}
+	r.must(r.sampled())
 	for _, m := range measures {
 		before, after := r.tenth(1, m), r.tenth(9, m)
 		if most := before*(1+m.part) + m.constant(len(r.targets)); after > most {

@@ -98,7 +98,8 @@ func (r *run) rest() (s sample) {
 	return s
 }
 
-// work puts all changes, with all else that goes on beside it.
+// work puts all changes, with all else that goes on beside it, which goes on until there are samples
+// enough: where each takes long, all is put after a few.
 func (r *run) work() {
 	ctx, cancel := context.WithCancel(r.t.Context())
 	defer cancel()
@@ -111,9 +112,19 @@ func (r *run) work() {
 		beside.Go(func() { r.done(run(ctx)) })
 	}
 	writing.Wait()
+	r.done(until(ctx, r.sampled))
 	cancel()
 	beside.Wait()
 	r.must(r.err)
+}
+
+func (r *run) sampled() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.samples); n < fewest {
+		return fmt.Errorf("%d samples tell nothing: make it longer, or look more often", n)
+	}
+	return nil
 }
 
 // done takes the error of a part of the run, which ends all.
