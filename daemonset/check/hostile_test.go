@@ -38,7 +38,7 @@ func TestHostile(t *testing.T) {
 			"writes controls":    {args: sh(`printf '\033[31mred\033[0m\007'`), says: "red"},
 			"fills memory":       {args: sh("x=xxxxxxxx; while :; do x=$x$x; done"), small: true, err: check.ErrKilled, says: "memory"},
 			"bombs":              {args: sh("mkfifo /tmp/f; i=0; while [ $i -lt 2000 ]; do { read x; } <>/tmp/f & i=$((i+1)); done"), err: check.ErrKilled, says: "more processes"},
-			"never ends":         {args: sh("trap '' TERM INT; while :; do sleep 1; done"), timeout: 3 * time.Second, err: check.ErrDeadline, says: "has not ended"},
+			"never ends":         {args: sh("trap '' TERM INT; while :; do sleep 1; done"), timeout: 10 * time.Second, err: check.ErrDeadline, says: "has not ended"},
 			"over its own limit": {args: sh("sleep 1000000"), limit: time.Second, err: check.ErrDeadline, says: "has not ended"},
 			"within its limit":   {args: []string{"true"}, limit: patience},
 			"fills its copy":     {args: sh("cat /dev/zero >/tmp/big"), err: check.ErrUnsupported, says: "MiB"},
@@ -97,7 +97,7 @@ func TestTargetGoes(t *testing.T) {
 			_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 			pod, removed := r.last, make(chan error, 1)
 			r.removed = pod
-			trial := r.trial(c, nil, "sh", "-c", "sleep 1")
+			trial := r.trial(c, nil, "sh", "-c", "sleep 3")
 			trial.Verify = func(context.Context, *nsenter.Process) error {
 				go func() { removed <- pod.Remove(context.Background()) }()
 				return nil
