@@ -149,6 +149,7 @@ func (r *rig) manual(c *testenv.Container) agent.Job {
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	r.applier.Timeout = time.Hour
 	c := r.pod(testenv.PodConfig{}).Container("nginx")
 	r.start()
 	r.live(c, r.put("one"))
