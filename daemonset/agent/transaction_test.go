@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -183,6 +185,26 @@ func TestCannotGoBack(t *testing.T) {
 	}
 }
 
+// received waits until a server in a container has taken a connection and read what was sent
+// on it: until then it has no inode, or something in its queue.
+func received(t *testing.T, c *testenv.Container, conn net.Conn) {
+	t.Helper()
+	from := fmt.Sprintf(":%04X", conn.LocalAddr().(*net.TCPAddr).Port)
+	eventually(t, "a worker has what was sent", func() error {
+		b, err := nsenter.ReadProc(initPid(t, c), "net/tcp", 1<<20)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(b)) {
+			f := strings.Fields(line) // see proc_net_tcp.txt of the kernel
+			if len(f) > 9 && strings.HasSuffix(f[1], ":0050") && strings.HasSuffix(f[2], from) && strings.HasSuffix(f[4], ":00000000") && f[9] != "0" {
+				return nil
+			}
+		}
+		return errors.New("none has")
+	})
+}
+
 // TestHeldBack: no further reload while too many old workers finish their
 // requests; it comes by itself when they are fewer.
 func TestHeldBack(t *testing.T) {
@@ -202,6 +224,7 @@ func TestHeldBack(t *testing.T) {
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: half\r\n"); err != nil {
 		t.Fatal(err)
 	}
+	received(t, c, conn)
 	r.live(c, r.put("two"))
 	revision := r.put("three")
 	s := r.in(c, daemonset.Waiting, "finish their requests: 1;", "held back", "max_draining")
