@@ -68,7 +68,7 @@ func table(ctx context.Context, out io.Writer, s *scene, n int, load string) err
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.2f\t%s\n", way.name, spread(way.done), ms(quantile(way.done, 0.99)), ms(median(way.signal)), ratio, goal)
 	}
 	if confdProgram() == "" {
-		fmt.Fprintln(w, "the same by confd inside: only with CONFD=path")
+		fmt.Fprintln(w, "the same by confd inside\tonly with CONFD=path")
 	}
 	fmt.Fprintf(w, "podreload-shim's size\t%s\t\t\t\t\t\t%s\n", mb(program.Size()), mark("at most 2 MB", program.Size() <= maxShim))
 	fmt.Fprintf(w, "the daemon and its waiting shim at rest, %d targets\t%s RSS, %s PSS\n", targets, mb(s.rest.rss), mb(s.rest.pss))
