@@ -60,8 +60,8 @@ type Checker struct {
 // subreaper. Turns are for [AtOnce], each of [Turn]. What cannot be cleared away is told to report, which may
 // be nil. The caller closes the Checker.
 func Open(dir string, turns Turns, report func(error)) (*Checker, error) {
-	if !filepath.IsAbs(dir) || strings.ContainsAny(dir, `:,\`) {
-		return nil, fmt.Errorf("open the folder for twins %q: an absolute path without colon, comma and backslash is wanted", dir)
+	if err := plain(dir); err != nil {
+		return nil, fmt.Errorf("open the folder for twins %w", err)
 	}
 	if report == nil {
 		report = func(error) {}
@@ -76,6 +76,14 @@ func Open(dir string, turns Turns, report func(error)) (*Checker, error) {
 		return nil, fmt.Errorf("open the folder for twins %s: %w", dir, err)
 	}
 	return c, nil
+}
+
+// plain says whether a path can stand in the options of an overlay.
+func plain(dir string) error {
+	if !filepath.IsAbs(dir) || strings.ContainsAny(dir, `:,\`) {
+		return fmt.Errorf("%q: an absolute path without colon, comma and backslash is wanted", dir)
+	}
+	return nil
 }
 
 func (c *Checker) open() error {
@@ -95,6 +103,9 @@ func (c *Checker) open() error {
 		}
 		// As mountinfo has it: see surroundings.
 		if c.base, err = filepath.EvalSymlinks(c.base); err != nil {
+			return err
+		}
+		if err := plain(c.base); err != nil {
 			return err
 		}
 		c.dir, c.lock, err = claim(c.base)
@@ -142,7 +153,7 @@ func (c *Checker) try(ctx context.Context, t Trial, target *nsenter.Process, b b
 // tryCommand makes a twin for one command, when it is its turn. The twin is cleared away
 // behind the answer.
 func (c *Checker) tryCommand(ctx context.Context, t Trial, target *nsenter.Process, b bundle, command Command) (string, error) {
-	if err := c.hanging.none(t.Container.ID); err != nil {
+	if err := c.hanging.none(ctx, t.Container.ID); err != nil {
 		return "", err
 	}
 	over, err := c.turns.Take(ctx, t.Profile)

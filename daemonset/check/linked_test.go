@@ -1,8 +1,10 @@
 package check_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/podreload/podreload/daemonset/check"
@@ -30,5 +32,17 @@ func TestFolderBehindLink(t *testing.T) {
 	_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{})
 	if _, err := checker.Check(t.Context(), r.trial(c, file(conf, good), "nginx", "-t")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFolderBehindOddLink: what a link leads to has to be a path for an overlay as well.
+func TestFolderBehindOddLink(t *testing.T) {
+	testenv.NeedsRoot(t)
+	odd, link := filepath.Join(t.TempDir(), "a,b"), filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.Mkdir(odd, 0o755), os.Symlink(odd, link)); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := check.Open(link, turns.New(check.AtOnce(), check.Turn), nil); err == nil || !strings.Contains(err.Error(), "comma") {
+		t.Errorf("%v, %v; want an error that tells of the comma", c, err)
 	}
 }

@@ -134,9 +134,9 @@ func (c *Checker) reap(pid int) (unix.WaitStatus, error) {
 // goroutine to collect them: one may hang in a dead filesystem.
 func (c *Checker) abandon(pid int, target string) {
 	unix.Kill(-pid, unix.SIGKILL)
-	c.hanging.add(target, 1)
+	over := c.hanging.add(target)
 	c.behind.Go(func() {
-		defer c.hanging.add(target, -1)
+		defer over()
 		// The runtime itself first, which keeps the group's number from others. Its
 		// children become ours when it ends.
 		c.reap(pid)
