@@ -220,20 +220,20 @@ func list(names []string) string {
 // while no agent ran; ids are never reused. It answers false while an apply to
 // one of them is still under way.
 func (a *Agent) sweep(containers []daemonset.Container) (done bool) {
-	records, err := a.Applier.Store.List()
+	ids, err := a.Applier.Store.IDs()
 	if err != nil {
-		a.Log.WithError(err).Warn("cannot read all records of targets; those of containers that are gone may stay")
+		a.Log.WithError(err).Warn("cannot list the records of targets; those of containers that are gone may stay")
 	}
 	done = true
-	for _, r := range records {
-		if slices.ContainsFunc(containers, func(c daemonset.Container) bool { return c.ID == r.ContainerID }) || a.begun.has(r.ContainerID) {
+	for _, id := range ids {
+		if slices.ContainsFunc(containers, func(c daemonset.Container) bool { return c.ID == id }) || a.begun.has(id) {
 			continue
 		}
-		switch err := a.Applier.Store.Remove(r.ContainerID); {
+		switch err := a.Applier.Store.Remove(id); {
 		case errors.Is(err, state.ErrLocked):
 			done = false
 		case err != nil:
-			a.Log.WithError(err).WithField("target", daemonset.ShortID(r.ContainerID)).Warn("the record of a container that is gone stays")
+			a.Log.WithError(err).WithField("target", daemonset.ShortID(id)).Warn("the record of a container that is gone stays")
 		}
 	}
 	return done

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -271,4 +272,41 @@ func TestDaemonOfTheDead(t *testing.T) {
 	if err := <-claimed; err != nil {
 		t.Errorf("after the heir's end: %v", err)
 	}
+}
+
+// TestIDs: a container whose apply was cut off before it had a record is found by its lock, and goes as
+// others do.
+func TestIDs(t *testing.T) {
+	s, err := Open(t.TempDir(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ids := func(want ...string) {
+		t.Helper()
+		got, err := s.IDs()
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+	}
+	ids()
+	for _, id := range []string{"recorded", "cut-off"} {
+		unlock, err := s.Lock(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id == "recorded" {
+			err = s.Save(Record{Status: daemonset.Status{ContainerID: id}})
+		}
+		if unlock(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids("cut-off", "recorded")
+	for _, id := range []string{"cut-off", "recorded"} {
+		if err := s.Remove(id); err != nil {
+			t.Error(err)
+		}
+	}
+	ids()
 }

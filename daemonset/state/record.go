@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,6 +144,29 @@ func (s *Store) List() ([]Record, error) {
 	return out, errors.Join(errs...)
 }
 
+// IDs are the containers of which there is anything here: a record, or the lock of an apply that was
+// cut off before it had one.
+func (s *Store) IDs() ([]string, error) {
+	found := map[string]bool{}
+	for dir, end := range map[string]string{"targets": ".json", "locks": ""} {
+		f, err := s.root.Open(dir)
+		if err != nil {
+			return nil, fmt.Errorf("state: %w", err)
+		}
+		names, err := f.Readdirnames(-1)
+		f.Close()
+		if err != nil {
+			return nil, fmt.Errorf("state: %w", err)
+		}
+		for _, name := range names {
+			if id, ok := strings.CutSuffix(name, end); ok && checkID(id) == nil {
+				found[id] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(found)), nil
+}
+
 // Remove drops the record and the lock of a container that has gone. It does not
 // wait: where somebody holds the lock, the caller included, it says ErrLocked
 // and leaves both for the next Remove.
@@ -152,6 +177,7 @@ func (s *Store) Remove(id string) error {
 	}
 	defer release(lock)
 	s.tidy(id, nil)
+	// The lock last: by it the rest is found where this is cut off.
 	for _, name := range []string{"targets/" + id + ".json", "targets/." + id, "files/" + id, "locks/" + id} {
 		if err := s.root.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("state: %w", err)
