@@ -106,6 +106,7 @@ func utilLinux(r *receiver) func(context.Context, string) error {
 func start(program string) func(context.Context, string) error {
 	return func(ctx context.Context, _ string) error {
 		cmd := exec.CommandContext(ctx, program)
+		cmd.Env = []string{"GOMAXPROCS=1"} // as package nsenter starts it
 		if err := cmd.Run(); cmd.ProcessState == nil {
 			return err
 		}
