@@ -9,11 +9,11 @@ import (
 )
 
 // What the messenger, and so the child, may call: to take its errand, clone the
-// child, wait for it and signal in it, and what Go's runtime needs on a thread to say
+// child and signal in it, and what Go's runtime needs on a thread to say
 // how that went. Anything else fails with EPERM, which the runtime takes where it
 // matters to it (it ignores that a tgkill failed, for one).
 var allowed = []uint32{
-	unix.SYS_WAIT4, unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_EXIT, unix.SYS_EXIT_GROUP, unix.SYS_CLOSE,
+	unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_EXIT, unix.SYS_EXIT_GROUP, unix.SYS_CLOSE,
 	unix.SYS_FUTEX, unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MADVISE, unix.SYS_SCHED_YIELD, unix.SYS_NANOSLEEP,
 	unix.SYS_CLOCK_GETTIME, unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_RESTART_SYSCALL,
 	unix.SYS_RT_SIGRETURN, unix.SYS_RT_SIGPROCMASK, unix.SYS_SIGALTSTACK,

@@ -16,15 +16,20 @@ var ErrInterrupted = errors.New("a process in the container ended the one that w
 // at its end.
 const cloneFlags = 0
 
-// signalInside has a child send the signal, whose exit status is the answer.
-func signalInside(sig uintptr) error {
+// signalInside has a child send the signal: its outcome is the answer.
+func signalInside(sig uintptr) (child int, err error) {
 	pid, errno := cloneAndSignal(sig, uintptr(os.Getpagesize()))
 	if errno != 0 {
-		return errno
+		return 0, errno
 	}
+	return int(pid), nil
+}
+
+// outcome waits for the end of the child. Whichever thread has cloned it, all may: wait(2).
+func outcome(child int) error {
 	var status unix.WaitStatus
 	for {
-		_, err := unix.Wait4(int(pid), &status, unix.WALL, nil)
+		_, err := unix.Wait4(child, &status, unix.WALL, nil)
 		if err == nil {
 			break
 		}
