@@ -123,19 +123,27 @@ func spareShim(t *testing.T, seen map[int]bool) *nsenter.Process {
 	return nil
 }
 
-func TestCrossLarge(t *testing.T) {
+// What goes with the header, what just does not any more, and what comes in many parts.
+func TestCrossSizes(t *testing.T) {
 	p, s := start(t, "plain"), sealed(t)
-	text := strings.Repeat("0123456789abcdef", 1<<20)
-	if _, err := s.Cross(t.Context(), p.Process, nil, write(t, "/etc/x", text)); err != nil {
-		t.Fatal(err)
+	s.KeepSpare()
+	sizes := []int{0, 1, 300 << 10, 16 << 20}
+	for size := 16<<10 - 96; size <= 16<<10+8; size += 4 { // around what the shim takes at once, less what is not the text
+		sizes = append(sizes, size, size+1)
 	}
-	request, _ := shim.Request{Op: shim.Read, Files: []shim.File{{Path: "/etc/x"}}}.Encode()
-	reply, err := s.Cross(t.Context(), p.Process, nil, request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if res, err := shim.DecodeResult(reply); err != nil || string(res.Files[0].Data) != text {
-		t.Errorf("it came back otherwise; %v, %v", res.Error, err)
+	for _, size := range sizes {
+		text := strings.Repeat("0123456789abcdef", size/16+1)[:size]
+		if _, err := s.Cross(t.Context(), p.Process, nil, write(t, "/etc/x", text)); err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		request, _ := shim.Request{Op: shim.Read, Files: []shim.File{{Path: "/etc/x"}}}.Encode()
+		reply, err := s.Cross(t.Context(), p.Process, nil, request)
+		if err != nil {
+			t.Fatalf("%d bytes: %v", size, err)
+		}
+		if res, err := shim.DecodeResult(reply); err != nil || string(res.Files[0].Data) != text {
+			t.Errorf("%d bytes came back otherwise; %v, %v", size, res.Error, err)
+		}
 	}
 }
 

@@ -16,6 +16,9 @@ type request struct {
 	into, signal int // pidfds; signal is -1 for none
 }
 
+// atOnce is how much of a request is taken together with its header, in bytes: most have less.
+const atOnce = 16 << 10
+
 // receive takes the one request. It blocks until there is one, which is what a
 // shim that was started ahead does. It does so in the runtime's poller, not in a
 // system call: a goroutine that comes out of one after long is taken for one that
@@ -26,36 +29,40 @@ func receive() (request, *os.File, error) {
 		return in, nil, err
 	}
 	agent := os.NewFile(socket, "agent")
-	size, err := in.receiveHeader(agent)
+	first := make([]byte, frame.HeaderSize+atOnce)
+	n, err := in.receiveFirst(agent, first)
 	if err != nil {
 		return in, nil, err
 	}
-	in.body = make([]byte, size)
-	_, err = io.ReadFull(agent, in.body)
+	kind, size, err := frame.ParseHeader(first[:min(n, frame.HeaderSize)])
+	if err != nil || kind != frame.Request || size < n-frame.HeaderSize {
+		return in, nil, frame.ErrMalformed
+	}
+	if in.body = first[frame.HeaderSize:n]; len(in.body) < size {
+		in.body = append(make([]byte, 0, size), in.body...)
+		_, err = io.ReadFull(agent, in.body[len(in.body):size])
+		in.body = in.body[:size]
+	}
 	return in, agent, err
 }
 
-func (in *request) receiveHeader(agent *os.File) (size int, err error) {
+// receiveFirst reads the beginning of the request, and the descriptors that come with it.
+func (in *request) receiveFirst(agent *os.File, first []byte) (n int, err error) {
 	raw, err := agent.SyscallConn()
 	if err != nil {
 		return 0, err
 	}
-	header := make([]byte, frame.HeaderSize)
 	oob := make([]byte, unix.CmsgSpace(2*4))
-	var n, oobn int
+	var oobn int
 	var failed error
 	if err := raw.Read(func(fd uintptr) bool {
-		n, oobn, _, _, failed = unix.Recvmsg(int(fd), header, oob, unix.MSG_CMSG_CLOEXEC)
+		n, oobn, _, _, failed = unix.Recvmsg(int(fd), first, oob, unix.MSG_CMSG_CLOEXEC)
 		return !errors.Is(failed, unix.EAGAIN) && !errors.Is(failed, unix.EINTR)
 	}); err != nil {
 		return 0, err
 	}
 	if failed != nil {
 		return 0, failed
-	}
-	kind, size, err := frame.ParseHeader(header[:n])
-	if err != nil || kind != frame.Request {
-		return 0, frame.ErrMalformed
 	}
 	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
 	if err != nil || len(messages) != 1 {
@@ -68,5 +75,5 @@ func (in *request) receiveHeader(agent *os.File) (size int, err error) {
 	if in.into = fds[0]; len(fds) > 1 {
 		in.signal = fds[1]
 	}
-	return size, nil
+	return n, nil
 }
