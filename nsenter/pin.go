@@ -14,9 +14,10 @@ import (
 // Process is one process, pinned: as long as it is not closed it means that
 // process and never one that got the same pid later. The caller closes it.
 type Process struct {
-	pid   int
-	start uint64
-	pidfd *os.File // non-blocking, so that waiting for its end takes no thread
+	pid    int
+	start  uint64
+	parent int
+	pidfd  *os.File // non-blocking, so that waiting for its end takes no thread
 }
 
 // Pin pins the process that has the given pid now. The identity (pid and start
@@ -46,7 +47,7 @@ func Pin(pid int) (*Process, error) {
 		p.Close()
 		return nil, fmt.Errorf("pin process %d: %w", pid, err)
 	}
-	p.start = st.start
+	p.start, p.parent = st.start, st.ppid
 	return p, nil
 }
 
@@ -56,6 +57,9 @@ func (p *Process) Pid() int { return p.pid }
 // StartTime is when it started, in clock ticks since boot: field 22 of
 // /proc/PID/stat. Pid and start time together name a process for good.
 func (p *Process) StartTime() uint64 { return p.start }
+
+// Parent is the number on the node of the process whose child it was when it was pinned.
+func (p *Process) Parent() int { return p.parent }
 
 // Alive is nil as long as the process runs and ErrGone once it has exited,
 // also while it is a zombie: kill(pid, 0) would call that alive.
@@ -87,6 +91,18 @@ func (p *Process) Info() (Info, error) {
 		return Info{}, fmt.Errorf("process %d: %w", p.pid, ErrGone)
 	}
 	return info, nil
+}
+
+// Exe is what [Process.Info] has as Exe, without the rest.
+func (p *Process) Exe() (string, error) {
+	exe, err := readExe(p.pid)
+	if alive := p.Alive(); alive != nil {
+		return "", alive
+	}
+	if err != nil {
+		return "", fmt.Errorf("read /proc/%d: %w", p.pid, err)
+	}
+	return exe, nil
 }
 
 // Signal signals the process from the node, and no successor of it. It is for what

@@ -87,14 +87,26 @@ func readInfo(pid int) (Info, error) {
 	if info.Exe, err = linkAt(dir, "exe"); err != nil {
 		return Info{}, err
 	}
-	for name, to := range map[string]*uint64{"ns/pid": &info.PIDNS, "ns/mnt": &info.MntNS, "ns/user": &info.UserNS} {
-		link, err := linkAt(dir, name)
+	for _, ns := range []struct {
+		name string
+		to   *uint64
+	}{{"ns/pid", &info.PIDNS}, {"ns/mnt", &info.MntNS}, {"ns/user", &info.UserNS}} {
+		link, err := linkAt(dir, ns.name)
 		if err != nil {
 			return Info{}, err
 		}
-		*to = parseNamespace(link)
+		*ns.to = parseNamespace(link)
 	}
 	return info, nil
+}
+
+func readExe(pid int) (string, error) {
+	dir, err := openProc(pid)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(dir)
+	return linkAt(dir, "exe")
 }
 
 func readStat(pid int) (stat, error) {

@@ -13,7 +13,7 @@ import (
 // later is never taken for it.
 type child struct {
 	proc   *nsenter.Process
-	server bool // runs the executable, in the master's container
+	server bool // runs the executable
 	met    int  // the look in which it was first seen
 	role   role // as of the last look
 
@@ -116,20 +116,22 @@ func (pr *Proof) meet() error {
 	return nil
 }
 
+// pin pins a child. What a master of one container has for a child is of that container: it
+// is not asked for its cgroup.
 func (pr *Proof) pin(pid int) (*child, error) {
 	proc, err := nsenter.Pin(pid)
 	if err != nil {
 		return nil, err
 	}
-	info, err := proc.Info()
-	if err == nil && info.PPid != pr.master.Pid() {
+	exe, err := proc.Exe()
+	if err == nil && proc.Parent() != pr.master.Pid() {
 		err = fmt.Errorf("process %d: %w", pid, ErrGone)
 	}
 	if err != nil {
 		proc.Close()
 		return nil, err
 	}
-	return &child{proc: proc, server: pr.preset.belongs(info, pr.container), met: pr.looks}, nil
+	return &child{proc: proc, server: pr.preset.matches(exe), met: pr.looks}, nil
 }
 
 // drop lets go of a child that has exited. If that is seen so late that a whole

@@ -66,7 +66,7 @@ func (p Preset) find(ctx context.Context, container nsenter.Info) (*nsenter.Proc
 	if err != nil {
 		return nil, err
 	}
-	return p.pin(chosen, container)
+	return p.pin(chosen)
 }
 
 // choose picks the master among the container's processes of the executable.
@@ -150,33 +150,36 @@ func (p Preset) everywhere(ctx context.Context, container nsenter.Info) ([]nsent
 // look reports whether the process that has the pid now runs the executable in
 // the container.
 func (p Preset) look(pid int, container nsenter.Info) (nsenter.Info, bool) {
-	// The link is the kernel's, and it is absent for a zombie.
-	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	if err != nil || !p.matches(exe) {
+	if !p.runs(pid) {
 		return nsenter.Info{}, false
+	}
+	if pid == container.Pid { // as mostly
+		return container, p.belongs(container, container)
 	}
 	info, err := nsenter.ReadInfo(pid)
 	return info, err == nil && p.belongs(info, container)
+}
+
+// runs reports whether the process that has the pid now runs the executable.
+func (p Preset) runs(pid int) bool {
+	// The link is the kernel's, and it is absent for a zombie.
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	return err == nil && p.matches(exe)
 }
 
 func (p Preset) belongs(info, container nsenter.Info) bool {
 	return p.matches(info.Exe) && info.State != 'Z' && info.State != 'X' && container.SameContainer(info)
 }
 
-// pin pins the chosen process, and looks again: what was read of it before may
-// have been of another that had its pid.
-func (p Preset) pin(chosen, container nsenter.Info) (*nsenter.Process, error) {
+// pin pins the chosen process, if it is still the one that was looked at.
+func (p Preset) pin(chosen nsenter.Info) (*nsenter.Process, error) {
 	master, err := nsenter.Pin(chosen.Pid)
 	if err != nil {
 		return nil, err
 	}
-	info, err := master.Info()
-	if err == nil && (info.StartTime != chosen.StartTime || !p.belongs(info, container)) {
-		err = fmt.Errorf("process %d: %w", chosen.Pid, ErrGone)
-	}
-	if err != nil {
+	if master.StartTime() != chosen.StartTime {
 		master.Close()
-		return nil, err
+		return nil, fmt.Errorf("process %d: %w", chosen.Pid, ErrGone)
 	}
 	return master, nil
 }

@@ -40,16 +40,15 @@ const (
 // Proof watches one reload of one master. It is made before the signal is sent,
 // waited for after it, and closed. It is for one goroutine at a time.
 type Proof struct {
-	preset    Preset
-	master    *nsenter.Process // the caller's
-	container nsenter.Info     // of the master
-	children  map[int]*child   // by pid
-	looks     int              // so far
-	looked    time.Time        // when the last look began
-	crashed   int              // old workers that ended before a newer one was there
-	pipes     map[uint64]bool  // of the master, before
-	busy      bool             // as of the last look: with a reload that is not ours
-	blind     bool             // what was taken for that reload's may be ours
+	preset   Preset
+	master   *nsenter.Process // the caller's
+	children map[int]*child   // by pid
+	looks    int              // so far
+	looked   time.Time        // when the last look began
+	crashed  int              // old workers that ended before a newer one was there
+	pipes    map[uint64]bool  // of the master, before
+	busy     bool             // as of the last look: with a reload that is not ours
+	blind    bool             // what was taken for that reload's may be ours
 }
 
 // Before takes down what the master runs before it is told to reload. The
@@ -64,15 +63,13 @@ type Proof struct {
 // A master that is at a reload already, perhaps one that was given up on, is no
 // hindrance where it blocks the signal: what that reload brings forth is old too.
 func (p Preset) Before(master *nsenter.Process) (*Proof, error) {
-	info, err := master.Info()
-	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", p.Name, err)
-	}
-	pr := &Proof{preset: p, master: master, container: info, children: make(map[int]*child)}
-	switch p.Success {
-	case daemonset.SuccessChildren:
-		err = pr.begin(info)
-	case daemonset.SuccessNone:
+	pr := &Proof{preset: p, master: master, children: make(map[int]*child)}
+	err := master.Alive()
+	switch {
+	case err != nil:
+	case p.Success == daemonset.SuccessChildren:
+		err = pr.begin()
+	case p.Success == daemonset.SuccessNone:
 		err = fmt.Errorf("%w: its profile has no rule for success", ErrUnprovable)
 	}
 	if err != nil {
@@ -82,16 +79,16 @@ func (p Preset) Before(master *nsenter.Process) (*Proof, error) {
 	return pr, nil
 }
 
-func (pr *Proof) begin(master nsenter.Info) error {
-	m, err := readMask(master.Pid, pr.preset.Signal) // before the look, which then has what came before
+func (pr *Proof) begin() error {
+	m, err := readMask(pr.master.Pid(), pr.preset.Signal) // before the look, which then has what came before
 	if err != nil {
-		return gone(master.Pid, err)
+		return gone(pr.master.Pid(), err)
 	}
 	pr.busy = pr.preset.Blocks && m.blocked
 	if err := pr.look(); err != nil {
 		return err
 	}
-	if err := pr.ready(master); err != nil {
+	if err := pr.ready(); err != nil {
 		return err
 	}
 	pr.markOld()

@@ -8,7 +8,8 @@ import (
 )
 
 // ready says whether a reload of this master would show.
-func (pr *Proof) ready(master nsenter.Info) error {
+func (pr *Proof) ready() error {
+	master := pr.master.Pid()
 	serving, idle, next := 0, 0, 0
 	for pid, c := range pr.children {
 		switch {
@@ -29,9 +30,9 @@ func (pr *Proof) ready(master nsenter.Info) error {
 	}
 	if pr.preset.Master == "" {
 		return fmt.Errorf("%w: process %d has no worker: it starts, reloads or ends, or is run without any (%s); see the container's log",
-			ErrNoServer, master.Pid, pr.preset.Alone)
+			ErrNoServer, master, pr.preset.Alone)
 	}
-	title, err := readTitle(master.Pid)
+	title, err := readTitle(master)
 	if gone := pr.master.Alive(); gone != nil { // so what was read is its own
 		return gone
 	}
@@ -41,18 +42,18 @@ func (pr *Proof) ready(master nsenter.Info) error {
 	titled := strings.HasPrefix(title, pr.preset.Master)
 	switch {
 	case next != 0 && !titled:
-		return fmt.Errorf("%w: process %d gives way to process %d, which goes to the background", ErrNoServer, master.Pid, next)
+		return fmt.Errorf("%w: process %d gives way to process %d, which goes to the background", ErrNoServer, master, next)
 	case next != 0:
 		// nginx's old master starts workers on HUP then, but of its old
 		// configuration (ngx_process_cycle.c, ngx_new_binary).
 		return fmt.Errorf("%w: process %d is being upgraded to process %d, both serve, and the old one cannot reload: "+
-			"end the old one (QUIT) or the new one (TERM)", ErrAmbiguous, master.Pid, next)
+			"end the old one (QUIT) or the new one (TERM)", ErrAmbiguous, master, next)
 	case titled:
 		return fmt.Errorf("%w: process %d has no worker: it starts or ends, or its workers cannot run; see the container's log",
-			ErrNoServer, master.Pid)
+			ErrNoServer, master)
 	}
 	return fmt.Errorf("%w: process %d works alone, without workers that a reload would replace (%s)",
-		ErrUnprovable, master.Pid, pr.preset.Alone)
+		ErrUnprovable, master, pr.preset.Alone)
 }
 
 // leads reports whether a child is itself a master: the new binary of an upgrade
@@ -64,7 +65,7 @@ func (pr *Proof) leads(pid int) bool {
 		return false
 	}
 	for _, grandchild := range children[:min(len(children), maxMatches)] {
-		if _, ok := pr.preset.look(grandchild, pr.container); ok {
+		if pr.preset.runs(grandchild) {
 			return true
 		}
 	}
