@@ -138,6 +138,9 @@ func (pr *Proof) wait(ctx context.Context) error {
 	if pr.preset.Overlap > longest {
 		limit = min(pr.preset.Overlap/2, sparse)
 		pause = limit
+		if !pr.busy {
+			pr.sleep(ctx, pause) // it has only just been told
+		}
 	}
 	for ; ; pause = min(2*pause, limit) {
 		since := pr.looked
