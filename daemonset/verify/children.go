@@ -47,13 +47,13 @@ func (pr *Proof) look() error {
 		return err
 	}
 	if pr.looks == 0 {
-		pr.pipes = maps.Clone(roles.pipes)
+		pr.began, pr.pipes = pr.looked, maps.Clone(roles.pipes)
 	} else {
 		maps.DeleteFunc(roles.pipes, func(pipe uint64, _ bool) bool { return pr.pipes[pipe] })
 	}
 	for pid, c := range pr.children {
-		if !c.server {
-			continue
+		if !c.server || c.old && c.role == worker && pr.looked.Sub(pr.began) < pr.preset.beside() {
+			continue // the second is what it was
 		}
 		role, err := roles.of(pid)
 		if err == nil && role == worker && len(roles.pipes) > 0 {

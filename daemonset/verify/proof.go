@@ -23,6 +23,10 @@ const (
 	// side falls between two looks, and then not again before that time is over.
 	sparse = 50 * time.Millisecond
 
+	// prompt is how long after that time an old worker's end is waited for that has nothing to
+	// finish.
+	prompt = 10 * time.Millisecond
+
 	// together is how long after the first old worker's end the others' are waited for, which
 	// mostly come with it.
 	together = 4 * time.Millisecond
@@ -44,7 +48,8 @@ type Proof struct {
 	master   *nsenter.Process // the caller's
 	children map[int]*child   // by pid
 	looks    int              // so far
-	looked   time.Time        // when the last look began
+	began    time.Time        // when the first look did, before the signal
+	looked   time.Time        // when the last look did
 	crashed  int              // old workers that ended before a newer one was there
 	pipes    map[uint64]bool  // of the master, before
 	busy     bool             // as of the last look: with a reload that is not ours
@@ -133,7 +138,7 @@ func (pr *Proof) Wait(ctx context.Context) error {
 
 func (pr *Proof) wait(ctx context.Context) error {
 	var idleSince time.Time
-	var beside time.Time // until when old and new run side by side at least
+	var beside time.Time // until when old and new run side by side, and a little longer
 	pause, limit := shortest, longest
 	if pr.preset.Overlap > longest {
 		limit = min(pr.preset.Overlap/2, sparse)
@@ -187,8 +192,8 @@ func (pr *Proof) wait(ctx context.Context) error {
 		switch {
 		case seen.born == 0:
 			beside = time.Time{}
-		case beside.IsZero():
-			beside, limit = since.Add(min(pr.preset.Overlap, 2*sparse)), longest
+		case beside.IsZero() && pr.preset.Overlap > 0:
+			beside, pause = since.Add(pr.preset.beside()+prompt), longest/2
 		}
 		wait := pause
 		if !pr.busy {
@@ -199,6 +204,9 @@ func (pr *Proof) wait(ctx context.Context) error {
 		}
 	}
 }
+
+// beside is how long no old worker is told to end, as far as that is made use of.
+func (p Preset) beside() time.Duration { return min(p.Overlap, 2*sparse) }
 
 // confirm asks a master that is done, and has new workers, whether they are of
 // its last reload.
