@@ -25,40 +25,50 @@ type bundle struct {
 	spec    []byte // config.json
 }
 
-// findBundle finds a container's bundle on the node. containerd's API says what spec
-// it asked for, and not where its state is; the shim's working directory is a bundle
-// (of the sandbox), and the one beside it with the container's id holds what was
-// really given to the runtime, with what NRI plugins changed.
+// findBundle finds a container's bundle on the node, and the root and the runtime that go with it.
 func findBundle(target *nsenter.Process, c daemonset.Container) (bundle, error) {
-	if !strings.HasPrefix(c.Runtime, "io.containerd.runc.") {
-		return bundle{}, fmt.Errorf("%w: runtime %s is not known to run containers as runc does", ErrUnsupported, c.Runtime)
-	}
-	if c.ID == "" || strings.Trim(c.ID, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.-") != "" || strings.Trim(c.ID, ".") == "" {
-		return bundle{}, fmt.Errorf("container id %q is not one", c.ID)
-	}
-	info, err := target.Info()
+	dir, spec, err := findSpec(target, c)
 	if err != nil {
 		return bundle{}, err
 	}
-	shim := "/proc/" + strconv.Itoa(info.PPid)
-	cwd, err := os.Readlink(shim + "/cwd")
-	if err != nil {
-		return bundle{}, fmt.Errorf("find the bundle: working directory of process %d, the parent of the container's init: %w", info.PPid, err)
-	}
-	dir := filepath.Join(filepath.Dir(cwd), c.ID)
-	b := bundle{rootfs: filepath.Join(dir, "rootfs")}
-	if b.spec, err = readFile(filepath.Join(dir, "config.json")); err != nil {
-		return bundle{}, fmt.Errorf("%w: the container has no bundle in %s, where containerd keeps it: %w", ErrUnsupported, dir, err)
-	}
+	b := bundle{rootfs: filepath.Join(dir, "rootfs"), spec: spec}
 	if err := sameRoot(b.rootfs, target.Pid()); err != nil {
 		return bundle{}, err
 	}
-	if b.runtime, err = findRuntime(dir, shim); err != nil {
+	if b.runtime, err = findRuntime(dir, shimOf(target)); err != nil {
 		return bundle{}, err
 	}
 	// All of it was the target's, and its shim's, if it is there still.
 	return b, target.Alive()
 }
+
+// findSpec finds the folder of a container's bundle, and its spec. containerd's API says what spec
+// it asked for, and not where its state is; the shim's working directory is a bundle
+// (of the sandbox), and the one beside it with the container's id holds what was
+// really given to the runtime, with what NRI plugins changed.
+func findSpec(target *nsenter.Process, c daemonset.Container) (dir string, spec []byte, err error) {
+	if !strings.HasPrefix(c.Runtime, "io.containerd.runc.") {
+		return "", nil, fmt.Errorf("%w: runtime %s is not known to run containers as runc does", ErrUnsupported, c.Runtime)
+	}
+	if c.ID == "" || strings.Trim(c.ID, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.-") != "" || strings.Trim(c.ID, ".") == "" {
+		return "", nil, fmt.Errorf("container id %q is not one", c.ID)
+	}
+	cwd, err := os.Readlink(shimOf(target) + "/cwd")
+	if gone := target.Alive(); gone != nil { // and its shim with it
+		return "", nil, gone
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("find the bundle: working directory of process %d, the parent of the container's init: %w", target.Parent(), err)
+	}
+	dir = filepath.Join(filepath.Dir(cwd), c.ID)
+	if spec, err = readFile(filepath.Join(dir, "config.json")); err != nil {
+		return "", nil, fmt.Errorf("%w: the container has no bundle in %s, where containerd keeps it: %w", ErrUnsupported, dir, err)
+	}
+	return dir, spec, target.Alive()
+}
+
+// shimOf is the folder in /proc of containerd's shim, whose child the container's init is.
+func shimOf(target *nsenter.Process) string { return "/proc/" + strconv.Itoa(target.Parent()) }
 
 // findRuntime is the program that the shim was told to use, or else the runc in
 // its PATH, as the shim itself finds it.

@@ -51,7 +51,14 @@ func (c *Checker) birth(t Trial) (key, error) {
 		return key{}, err
 	}
 	defer target.Close()
-	_, e, err := c.find(target, t)
+	var e essence
+	err = c.node.do(func() error {
+		_, spec, err := findSpec(target, t.Container)
+		if err == nil {
+			e, err = c.essences.of(spec)
+		}
+		return err
+	})
 	if err != nil {
 		return key{}, err
 	}
