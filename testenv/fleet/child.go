@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
@@ -91,9 +92,9 @@ func serveProxy(listen string, endpoints []string, seen *calls) (stop func(), er
 // calls counts what is asked of a server.
 type calls struct{ now, peak, all atomic.Int64 }
 
-// told is what a child says of itself: the calls since the last time, and how many of them
-// there were at once.
-type told struct{ Calls, Peak int64 }
+// told is what a child says of itself: the calls since the last time, how many of them
+// there were at once, and the streams of watches and the watches that it has now.
+type told struct{ Calls, Peak, Streams, Watches int64 }
 
 func (c *calls) intercept(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 	c.all.Add(1)
@@ -106,11 +107,38 @@ func (c *calls) intercept(ctx context.Context, req any, _ *grpc.UnaryServerInfo,
 
 func (c *calls) tell(in io.Reader, out io.Writer) error {
 	for lines := bufio.NewScanner(in); ; {
-		if err := json.NewEncoder(out).Encode(told{c.all.Swap(0), c.peak.Swap(0)}); err != nil {
+		t := told{Calls: c.all.Swap(0), Peak: c.peak.Swap(0)}
+		if err := t.watched(); err != nil {
+			return err
+		}
+		if err := json.NewEncoder(out).Encode(t); err != nil {
 			return err
 		}
 		if !lines.Scan() {
 			return lines.Err()
 		}
 	}
+}
+
+// watched asks etcd's own metrics. A proxy has none of them.
+func (t *told) watched() error {
+	families, err := prometheus.DefaultGatherer.Gather()
+	if err != nil {
+		return err
+	}
+	for _, f := range families {
+		var to *int64
+		switch f.GetName() {
+		case "etcd_debugging_mvcc_watch_stream_total":
+			to = &t.Streams
+		case "etcd_debugging_mvcc_watcher_total":
+			to = &t.Watches
+		default:
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			*to += int64(m.GetGauge().GetValue())
+		}
+	}
+	return nil
 }

@@ -47,6 +47,9 @@ func TestScene(t *testing.T) {
 	}
 	bytes := map[string]int64{}
 	for _, r := range s.rows {
+		if r.what == atRest && !r.proxied && (r.Streams != int64(r.agents) || r.Watches != 2*r.Streams) { // of two prefixes
+			t.Errorf("%d agents have %d streams and %d watches", r.agents, r.Streams, r.Watches)
+		}
 		bytes[fmt.Sprintf("%s, %d, %v", r.what, r.agents, r.proxied)] = r.bytes
 	}
 	for _, want := range []string{

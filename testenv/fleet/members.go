@@ -132,8 +132,8 @@ func (m *members) cpu() (etcd, proxy time.Duration, err error) {
 	return etcd, proxy, err
 }
 
-// tell is how the members have fared since it was last asked: the calls of all, and the most
-// that one had at once.
+// tell is how the members have fared since it was last asked: the calls of all, the most
+// that one had at once, and what all are watched with now.
 func (m *members) tell() (sum told, err error) {
 	for _, p := range m.procs {
 		t, err := p.tell()
@@ -141,6 +141,7 @@ func (m *members) tell() (sum told, err error) {
 			return sum, err
 		}
 		sum.Calls, sum.Peak = sum.Calls+t.Calls, max(sum.Peak, t.Peak)
+		sum.Streams, sum.Watches = sum.Streams+t.Streams, sum.Watches+t.Watches
 	}
 	return sum, nil
 }

@@ -19,14 +19,14 @@ const far = 10_000
 func (s *scene) table(out io.Writer, where string) error {
 	fmt.Fprintf(out, "\n%s\n\n", where)
 	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, "what\tAGENTS\tTOOK\tETCD CPU\tPROXY CPU\tBYTES\tCALLS\tAT ONCE\tHALF\tP99")
+	fmt.Fprintln(w, "what\tAGENTS\tTOOK\tETCD CPU\tPROXY CPU\tBYTES\tCALLS\tAT ONCE\tSTREAMS\tWATCHES\tHALF\tP99")
 	for _, r := range s.rows {
 		name := r.what
 		if r.proxied {
 			name += ", by proxy"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", name, r.agents, short(r.took), short(r.etcd), short(r.via), size(r.bytes),
-			r.Calls, r.Peak, short(r.half), short(r.most))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", name, r.agents, short(r.took), short(r.etcd), short(r.via), size(r.bytes),
+			r.Calls, r.Peak, r.Streams, r.Watches, short(r.half), short(r.most))
 	}
 	fmt.Fprintf(w, "\nleast squares\tFIXED\tAN AGENT\tR²\t%d AGENTS, EXTRAPOLATED\n", far)
 	for _, c := range s.curves() {
