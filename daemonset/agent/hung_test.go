@@ -65,12 +65,8 @@ func dead(t *testing.T, c *testenv.Container, dir string) {
 		testenv.Lacking(t, err)
 	}
 	t.Cleanup(func() { fuse.Close() })
-	pid, err := c.Pid(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	// By a process: a thread of this one that went there might be the main one, which cannot be thrown away.
-	mount := osexec.CommandContext(t.Context(), "nsenter", "--mount", "--target", strconv.Itoa(pid),
+	mount := osexec.CommandContext(t.Context(), "nsenter", "--mount", "--target", strconv.Itoa(initPid(t, c)),
 		"busybox", "mount", "-t", "fuse", "-o", "fd=3,rootmode=40000,user_id=0,group_id=0", "dead", dir)
 	mount.ExtraFiles = []*os.File{fuse}
 	if out, err := mount.CombinedOutput(); err != nil {

@@ -118,22 +118,13 @@ func (s *Store) Save(record Record) error {
 // List reads all records. One that makes no sense does not hide the others: it
 // is in the error, the others in the result.
 func (s *Store) List() ([]Record, error) {
-	dir, err := s.root.Open("targets")
+	ids, err := s.names("targets", ".json")
 	if err != nil {
-		return nil, fmt.Errorf("state: %w", err)
-	}
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
-		return nil, fmt.Errorf("state: %w", err)
+		return nil, err
 	}
 	var out []Record
 	var errs []error
-	for _, name := range names {
-		id, ok := strings.CutSuffix(name, ".json")
-		if !ok || strings.HasPrefix(name, ".") {
-			continue
-		}
+	for _, id := range ids {
 		switch record, err := s.Load(id); {
 		case err == nil:
 			out = append(out, record)
@@ -149,22 +140,36 @@ func (s *Store) List() ([]Record, error) {
 func (s *Store) IDs() ([]string, error) {
 	found := map[string]bool{}
 	for dir, end := range map[string]string{"targets": ".json", "locks": ""} {
-		f, err := s.root.Open(dir)
+		ids, err := s.names(dir, end)
 		if err != nil {
-			return nil, fmt.Errorf("state: %w", err)
+			return nil, err
 		}
-		names, err := f.Readdirnames(-1)
-		f.Close()
-		if err != nil {
-			return nil, fmt.Errorf("state: %w", err)
-		}
-		for _, name := range names {
-			if id, ok := strings.CutSuffix(name, end); ok && checkID(id) == nil {
+		for _, id := range ids {
+			if checkID(id) == nil {
 				found[id] = true
 			}
 		}
 	}
 	return slices.Sorted(maps.Keys(found)), nil
+}
+
+// names are what a folder's files are called, without their end. Those with a dot before are being written.
+func (s *Store) names(dir, end string) (out []string, err error) {
+	f, err := s.root.Open(dir)
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	defer f.Close()
+	names, err := f.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	for _, name := range names {
+		if id, ok := strings.CutSuffix(name, end); ok && !strings.HasPrefix(name, ".") {
+			out = append(out, id)
+		}
+	}
+	return out, nil
 }
 
 // Remove drops the record and the lock of a container that has gone. It does not
