@@ -68,23 +68,18 @@ func (s *scene) startConfd(ctx context.Context, pid int, key, dest, template, re
 func (c *sidecar) await(ctx context.Context, file string) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for {
-		pids, err := nsenter.Children(c.nsenter.Process.Pid)
-		if err == nil && len(pids) == 1 {
-			c.pid = pids[0]
-			if _, err = os.Stat(file); err == nil {
-				return nil
-			}
-		}
+	return testenv.Poll(ctx, func() error {
 		if info, gone := nsenter.ReadInfo(c.nsenter.Process.Pid); gone != nil || info.State == 'Z' {
-			return errors.New("it has ended")
+			return testenv.Final(errors.New("it has ended"))
 		}
-		select {
-		case <-time.After(rest):
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
+		pids, err := nsenter.Children(c.nsenter.Process.Pid)
+		if err != nil || len(pids) != 1 {
+			return errors.Join(fmt.Errorf("it has %d children, want one", len(pids)), err)
 		}
-	}
+		c.pid = pids[0]
+		_, err = os.Stat(file)
+		return err
+	})
 }
 
 // Close ends confd, and nsenter by that.
@@ -122,11 +117,7 @@ func (s *scene) addConfd(ctx context.Context) error {
 	if _, err := r.signalled(); err != nil {
 		return err
 	}
-	s.add("the same by confd inside", r, nil)
-	s.ways[len(s.ways)-1].before = func(ctx context.Context, text string) error {
-		_, err := s.etcd.Put(ctx, key, text)
-		return err
-	}
+	s.addPut("the same by confd inside", r, key)
 	return nil
 }
 

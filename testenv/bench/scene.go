@@ -98,15 +98,20 @@ func (s *scene) open(ctx context.Context) (err error) {
 	if err := s.addTaskExec(ctx, second, r); err != nil {
 		return err
 	}
-	s.add(arrived, target, nil)
-	s.ways[len(s.ways)-1].before = func(ctx context.Context, text string) error {
-		_, err := s.etcd.Put(ctx, key, text)
-		return err
-	}
+	s.addPut(arrived, target, key)
 	if confdProgram() == "" {
 		return nil
 	}
 	return s.addConfd(ctx)
+}
+
+// addPut adds a way that begins when etcd has acknowledged a put.
+func (s *scene) addPut(name string, r *receiver, key string) {
+	s.add(name, r, nil)
+	s.ways[len(s.ways)-1].before = func(ctx context.Context, text string) error {
+		_, err := s.etcd.Put(ctx, key, text)
+		return err
+	}
 }
 
 // arrived is the name of the way of a change through the daemon.
