@@ -68,13 +68,15 @@ type Proof struct {
 // A master that is at a reload already, perhaps one that was given up on, is no
 // hindrance where it blocks the signal: what that reload brings forth is old too.
 func (p Preset) Before(master *nsenter.Process) (*Proof, error) {
+	if err := master.Alive(); err != nil {
+		return nil, fmt.Errorf("look at %s: %w", p.Name, err)
+	}
 	pr := &Proof{preset: p, master: master, children: make(map[int]*child)}
-	err := master.Alive()
-	switch {
-	case err != nil:
-	case p.Success == daemonset.SuccessChildren:
+	var err error
+	switch p.Success {
+	case daemonset.SuccessChildren:
 		err = pr.begin()
-	case p.Success == daemonset.SuccessNone:
+	case daemonset.SuccessNone:
 		err = fmt.Errorf("%w: its profile has no rule for success", ErrUnprovable)
 	}
 	if err != nil {
