@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -218,14 +219,10 @@ func shimProcess(t *testing.T) nsenter.Info {
 	return shimOf(t, os.Getpid())
 }
 
-// shimOf waits until a shim of that process is inside: its main thread has left the
+// shimOf waits until a shim of that process is inside: one of its threads has left the
 // node's mount namespace.
 func shimOf(t *testing.T, agent int) nsenter.Info {
 	t.Helper()
-	self, err := nsenter.ReadInfo(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
 	for t.Context().Err() == nil {
 		children, err := nsenter.Children(agent)
 		if err != nil {
@@ -233,7 +230,7 @@ func shimOf(t *testing.T, agent int) nsenter.Info {
 		}
 		for _, pid := range children {
 			info, err := nsenter.ReadInfo(pid)
-			if err == nil && info.Comm == "podreload-shim" && info.MntNS != 0 && info.MntNS != self.MntNS {
+			if err == nil && info.Comm == "podreload-shim" && isInside(pid) {
 				return info
 			}
 		}
@@ -241,6 +238,18 @@ func shimOf(t *testing.T, agent int) nsenter.Info {
 	}
 	t.Fatal("no shim came")
 	return nsenter.Info{}
+}
+
+func isInside(pid int) bool {
+	node, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		return false
+	}
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/ns/mnt", pid))
+	return slices.ContainsFunc(threads, func(thread string) bool {
+		ns, err := os.Readlink(thread)
+		return err == nil && ns != node
+	})
 }
 
 func needsDead(t *testing.T, p *process) {

@@ -139,8 +139,8 @@ func (r *running) send(into, signal *Process, request []byte) error {
 	if err == nil && sent < len(header) {
 		err = io.ErrShortWrite
 	}
-	if err == nil {
-		_, err = r.socket.Write(request[sent-len(header):])
+	if rest := len(header) + len(request) - sent; err == nil && rest > 0 {
+		_, err = r.socket.Write(request[len(request)-rest:])
 	}
 	return err
 }

@@ -9,17 +9,17 @@ import (
 	"github.com/podreload/podreload/nsenter/frame"
 )
 
-// cross joins the namespaces on the main thread and has the request handled.
-// The error is a frame.Fault.
+// cross joins the namespaces with this thread, which has to be locked, and has the request
+// handled. The error is a frame.Fault.
 func (in request) cross(handle Handler, m *messenger) ([]byte, error) {
 	// setns(2) into a mount namespace wants filesystem attributes that are not
 	// shared with other threads.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return nil, fault("separate the main thread", err)
+		return nil, fault("separate the thread", err)
 	}
 	unix.Umask(0)
-	// This is the node's procfs, and this thread's table: the main thread's id
-	// is the process's.
+	// This is the node's procfs, and the main thread's table, which is this thread's: only the
+	// messenger, and that has a thread of its own by now, has another.
 	self, err := unix.Open("/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fault("open /proc/self/fd", err)

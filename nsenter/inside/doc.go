@@ -6,8 +6,8 @@
 //
 //   - The process stays in the node's PID namespace, where no container sees it.
 //     All its threads but two stay in the node's mount namespace as well.
-//   - The main thread, locked, joins the container's mount namespace, does the
-//     files, and answers.
+//   - The thread that is woken by the request, locked from then on, joins the container's mount
+//     namespace, does the files, and answers.
 //   - The messenger, another locked thread with a descriptor table of its own, is
 //     stripped ahead, while the shim waits for its request, of all that it can do
 //     without. Once there is a signal to send it joins the namespaces too. setns(2)

@@ -11,11 +11,11 @@ import (
 	"github.com/podreload/podreload/nsenter/frame"
 )
 
-// The main thread is the one that crosses. Locked from here on, it runs the main
-// goroutine and nothing else, and the runtime makes no thread from it.
+// Until the messenger has a thread of its own the main goroutine has this one: what is said of
+// the main thread is what is seen of the process, and its descriptors are what /proc/self/fd lists.
 func init() { runtime.LockOSThread() }
 
-// Handler does the request's work. It is called on the main thread, inside the
+// Handler does the request's work. It is called on a thread that is inside the
 // container's mount namespace. root is a handle of the container's root, self
 // one of the node's /proc/self/fd. Signal sends a signal to the process that
 // came with the request; it closes every descriptor that was opened since, the
@@ -42,7 +42,12 @@ func Main(handle Handler) {
 	go endWithAgent()
 	prepare()
 
+	<-m.stripped
+	// Whichever thread is woken by the request serves it: to wake the main one from there would
+	// be a twentieth of a crossing, measured.
+	runtime.UnlockOSThread()
 	in, agent, err := receive()
+	runtime.LockOSThread()
 	if err != nil {
 		os.Exit(1)
 	}

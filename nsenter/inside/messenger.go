@@ -9,10 +9,10 @@ import (
 )
 
 // messenger is the thread that has the child. It waits for its errand on a line
-// of its own, a socket, over which the main thread sends it the signal's number and
+// of its own, a socket, over which the one that crosses sends it the signal's number and
 // the two pidfds: its descriptor table holds nothing else.
 type messenger struct {
-	line int // the main thread's end
+	line int // the crossing thread's end
 
 	stripped chan struct{} // closed when it waits for its errand
 	born     atomic.Uint32 // not 0 when child and err are set; a futex
@@ -54,14 +54,13 @@ func newMessenger() (*messenger, error) {
 // meanwhile: to let go of a file that was replaced can take the filesystem as long
 // as all the rest.
 //
-// It is the main thread that waits for the child's end, and it does so in the kernel. A channel from
+// It is the crossing thread that waits for the child's end, and it does so in the kernel. A channel from
 // one locked thread to another goes by way of a third, and each of them is woken on a processor that
 // may be asleep: a tenth of a crossing without files, measured.
 func (m *messenger) send(in request, sig int) error {
 	if in.signal < 0 {
 		return unix.ESRCH
 	}
-	<-m.stripped // or it would not have its own end of the line yet
 	if err := unix.Sendmsg(m.line, []byte{byte(sig)}, unix.UnixRights(in.into, in.signal), nil, unix.MSG_NOSIGNAL); err != nil {
 		return err
 	}
@@ -96,7 +95,7 @@ func strip(line int) error {
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
 		return err
 	}
-	// The process's is the main thread's alone.
+	// That of the process is its main thread's alone.
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return err
 	}
