@@ -223,6 +223,11 @@ func shimProcess(t *testing.T) nsenter.Info {
 // node's mount namespace.
 func shimOf(t *testing.T, agent int) nsenter.Info {
 	t.Helper()
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := func(ns string) bool { return ns != own }
 	for t.Context().Err() == nil {
 		children, err := nsenter.Children(agent)
 		if err != nil {
@@ -230,7 +235,7 @@ func shimOf(t *testing.T, agent int) nsenter.Info {
 		}
 		for _, pid := range children {
 			info, err := nsenter.ReadInfo(pid)
-			if err == nil && info.Comm == "podreload-shim" && isInside(pid) {
+			if err == nil && info.Comm == "podreload-shim" && slices.ContainsFunc(testenv.MountNamespaces(pid), elsewhere) {
 				return info
 			}
 		}
@@ -238,18 +243,6 @@ func shimOf(t *testing.T, agent int) nsenter.Info {
 	}
 	t.Fatal("no shim came")
 	return nsenter.Info{}
-}
-
-func isInside(pid int) bool {
-	node, err := os.Readlink("/proc/self/ns/mnt")
-	if err != nil {
-		return false
-	}
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/ns/mnt", pid))
-	return slices.ContainsFunc(threads, func(thread string) bool {
-		ns, err := os.Readlink(thread)
-		return err == nil && ns != node
-	})
 }
 
 func needsDead(t *testing.T, p *process) {

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -41,6 +43,20 @@ func Start(cmd *exec.Cmd) (exited <-chan struct{}, err error) {
 // Stop asks a process of [Start] to end, and kills it after the grace period.
 func Stop(cmd *exec.Cmd, exited <-chan struct{}, grace time.Duration) error {
 	return end(cmd.Process, exited, grace)
+}
+
+// MountNamespaces are those that the threads of a process are in, as their links in /proc name
+// them. Of a shim that crosses only the thread that works in the container is there, and which one that is, Go's
+// runtime decides. None if it has ended.
+func MountNamespaces(pid int) []string {
+	links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/ns/mnt", pid)) // the pattern is a right one
+	var namespaces []string
+	for _, link := range links {
+		if ns, err := os.Readlink(link); err == nil && !slices.Contains(namespaces, ns) {
+			namespaces = append(namespaces, ns)
+		}
+	}
+	return namespaces
 }
 
 // startAndWait starts a process and returns a channel that is closed when it has ended. The

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	osexec "os/exec"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -32,10 +33,12 @@ func TestHungContainersHoldNobody(t *testing.T) {
 		labels[c.Name+"."+agent.LabelProfile] = pages
 	}
 	many := r.pod(testenv.PodConfig{Labels: labels, Containers: containers})
-	inside := map[uint64]bool{}
+	inside := map[string]bool{}
 	for _, c := range containers[1:] {
 		dead(t, many.Container(c.Name), "/usr/share")
-		inside[info(t, initPid(t, many.Container(c.Name))).MntNS] = true
+		for _, ns := range testenv.MountNamespaces(initPid(t, many.Container(c.Name))) {
+			inside[ns] = true
+		}
 	}
 	nginx := r.pod(testenv.PodConfig{Name: r.name + "-other"}).Container("nginx")
 
@@ -76,15 +79,16 @@ func dead(t *testing.T, c *testenv.Container, dir string) {
 
 // shims is how many shims of this process are in one of those mount namespaces. Other tests of
 // the package have theirs at the same time.
-func shims(t *testing.T, inside map[uint64]bool) (n int) {
+func shims(t *testing.T, inside map[string]bool) (n int) {
 	t.Helper()
 	children, err := nsenter.Children(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
+	isOne := func(ns string) bool { return inside[ns] }
 	for _, pid := range children {
 		info, err := nsenter.ReadInfo(pid)
-		if err == nil && info.Comm == "podreload-shim" && inside[info.MntNS] {
+		if err == nil && info.Comm == "podreload-shim" && slices.ContainsFunc(testenv.MountNamespaces(pid), isOne) {
 			n++
 		}
 	}

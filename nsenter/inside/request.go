@@ -40,10 +40,12 @@ func receive() (request, *os.File, error) {
 	}
 	if n < frame.HeaderSize+size {
 		first = make([]byte, frame.HeaderSize+size) // nothing was taken yet
-		n, err = io.ReadFull(agent, first)
+		if n, err = io.ReadFull(agent, first); err != nil {
+			return in, nil, err
+		}
 	}
 	in.body = first[frame.HeaderSize:n]
-	return in, agent, err
+	return in, agent, nil
 }
 
 // receiveFirst looks at the beginning of the request, and takes the descriptors that come with

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/podreload/podreload/nsenter"
+	"github.com/podreload/podreload/testenv"
 )
 
 // victim is what a round kills, and how it comes back.
@@ -87,6 +89,7 @@ func (r *rig) killShimInside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	elsewhere := func(ns string) bool { return ns != own }
 	delay := time.Duration(r.rng.Int64N(int64(2 * time.Millisecond)))
 	tick := time.NewTicker(100 * time.Microsecond)
 	defer tick.Stop()
@@ -97,7 +100,7 @@ func (r *rig) killShimInside(ctx context.Context) error {
 			return err
 		}
 		for _, pid := range shims {
-			if ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/mnt", pid)); err != nil || ns == own {
+			if !slices.ContainsFunc(testenv.MountNamespaces(pid), elsewhere) {
 				continue
 			}
 			wait(ctx, delay)
