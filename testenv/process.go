@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -63,6 +64,11 @@ func MountNamespaces(pid int) []string {
 // thread that started it lives as long as it does: PDEATHSIG is sent when that thread ends,
 // not when the process does, see prctl(2).
 func startAndWait(cmd *exec.Cmd) (<-chan struct{}, error) {
+	// Under nohup this process ignores SIGHUP, and so would all that it starts, to the shells in containers, which
+	// cannot trap what they were started to ignore. What is caught is the default again in who is started.
+	if signal.Ignored(unix.SIGHUP) {
+		signal.Notify(make(chan os.Signal, 1), unix.SIGHUP)
+	}
 	started, exited := make(chan error), make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
