@@ -3,11 +3,12 @@ package nsenter
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strconv"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // How much of a process tree is looked at. pid_max is at most 2^22; a node
@@ -39,18 +40,18 @@ var haveChildren = sync.OnceValue(func() bool {
 })
 
 func children(pid int) ([]int, error) {
-	task, err := os.Open("/proc/" + strconv.Itoa(pid) + "/task")
+	task, err := openDir("/proc/" + strconv.Itoa(pid) + "/task")
 	if err != nil {
 		return nil, sentinel(err)
 	}
-	defer task.Close()
+	defer unix.Close(task)
 	tids, err := numbers(task, maxTasks)
 	if err != nil {
 		return nil, err
 	}
 	var all []int
 	for _, tid := range tids {
-		b, err := readAt(int(task.Fd()), strconv.Itoa(tid)+"/children", 8*maxPids)
+		b, err := readAt(task, strconv.Itoa(tid)+"/children", 8*maxPids)
 		if errors.Is(err, ErrGone) {
 			continue // the thread ended: its children are another thread's now
 		}
@@ -81,31 +82,41 @@ func childrenByScan(pid int) ([]int, error) {
 
 // Pids are the pids of all processes of the node.
 func Pids() ([]int, error) {
-	proc, err := os.Open("/proc")
+	proc, err := openDir("/proc")
 	if err != nil {
 		return nil, err
 	}
-	defer proc.Close()
+	defer unix.Close(proc)
 	return numbers(proc, maxPids)
 }
 
+// openDir opens a directory of /proc to list it, as read opens a file, for the same reason.
+func openDir(path string) (int, error) {
+	return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
 // numbers are the entries of a directory of /proc that are numbers.
-func numbers(dir *os.File, limit int) ([]int, error) {
+func numbers(dir, limit int) ([]int, error) {
 	var all []int
+	var entries [8 << 10]byte
 	for {
-		names, err := dir.Readdirnames(1024)
+		n, err := unix.ReadDirent(dir, entries[:])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return nil, sentinel(err)
+		case n == 0:
+			return all, nil
+		}
+		_, _, names := unix.ParseDirent(entries[:n], -1, nil)
 		for _, name := range names {
 			if n, err := strconv.Atoi(name); err == nil && n > 0 {
 				all = append(all, n)
 			}
 		}
-		switch {
-		case len(all) > limit:
-			return nil, fmt.Errorf("%s has more than %d entries", dir.Name(), limit)
-		case errors.Is(err, io.EOF):
-			return all, nil
-		case err != nil:
-			return nil, sentinel(err)
+		if len(all) > limit {
+			return nil, fmt.Errorf("more than %d entries", limit)
 		}
 	}
 }
