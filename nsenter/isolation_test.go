@@ -60,11 +60,20 @@ func TestShimHoldsNothing(t *testing.T) {
 	if sid, err := unix.Getsid(info.Pid); err != nil || sid != info.Pid {
 		t.Errorf("its session is %d, %v", sid, err)
 	}
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		t.Fatal(err)
+	}
 	tasks, err := os.ReadDir(proc + "task")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, task := range tasks {
+		if ns, err := os.Readlink(proc + "task/" + task.Name() + "/ns/mnt"); err != nil || ns != own {
+			if got := statusOf(t, proc+"task/"+task.Name())["NoNewPrivs"]; got != "1" {
+				t.Errorf("thread %s is inside (%v) with NoNewPrivs %q", task.Name(), err, got)
+			}
+		}
 		held := descriptors(t, proc+"task/"+task.Name())
 		for fd, target := range held {
 			switch {
@@ -238,7 +247,13 @@ func mustInfo(t *testing.T, pid int) nsenter.Info {
 
 func status(t *testing.T, pid int) map[string]string {
 	t.Helper()
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return statusOf(t, fmt.Sprintf("/proc/%d", pid))
+}
+
+// statusOf is what status in a process's or a thread's folder of /proc says.
+func statusOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	b, err := os.ReadFile(dir + "/status")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,10 @@ func (in request) cross(handle Handler, m *messenger) ([]byte, error) {
 		return nil, fault("separate the thread", err)
 	}
 	unix.Umask(0)
+	// That of the process is its main thread's alone, and this need not be that one.
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return nil, fault("separate the thread", err)
+	}
 	// This is the node's procfs, and the main thread's table, which is this thread's: only the
 	// messenger, and that has a thread of its own by now, has another.
 	self, err := unix.Open("/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
