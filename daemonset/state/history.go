@@ -17,8 +17,8 @@ const (
 	// maxEntries is how many changes of a target are told.
 	maxEntries = 50
 
-	// maxBack is how many of them, the newest, have their files kept: what one can go
-	// back to.
+	// maxBack is how many configurations, the newest, have their files kept: what one can go
+	// back to. The one that is pinned comes on top.
 	maxBack = 10
 
 	// maxKeptFile bounds a file that is kept for the way back, in bytes. A server's

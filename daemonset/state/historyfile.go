@@ -122,16 +122,19 @@ func decodeHistory(text []byte) ([]Entry, error) {
 	return d.Entries, nil
 }
 
-// newest are the entries that are told, with the files of the newest that have some, and those
-// of what is pinned in any case.
+// newest are the entries that are told, with the files of the newest maxBack configurations that
+// can be gone back to, and those of what is pinned in any case. It is configurations that count and not
+// entries: one that is put in place again and again, as after each restart, does not push out what was before it.
 func newest(entries []Entry, pinned string) []Entry {
-	left := maxBack
+	back := make(map[string]bool) // digests
 	for i := len(entries) - 1; i >= 0; i-- {
-		if left <= 0 && (pinned == "" || entries[i].Digest != pinned) {
-			entries[i].Files = nil
-		}
-		if len(entries[i].Files) > 0 {
-			left--
+		e := &entries[i]
+		switch {
+		case len(e.Files) == 0:
+		case back[e.Digest] || len(back) < maxBack || pinned != "" && e.Digest == pinned:
+			back[e.Digest] = true
+		default:
+			e.Files = nil
 		}
 	}
 	for len(entries) > maxEntries {
@@ -140,10 +143,23 @@ func newest(entries []Entry, pinned string) []Entry {
 	return entries
 }
 
+// withoutOldest leaves out the oldest entry without which every configuration can still be gone
+// back to, but the newest one. Where there is none it is the oldest that does not lead to what is pinned.
 func withoutOldest(entries []Entry, pinned string) []Entry {
-	oldest := slices.IndexFunc(entries, func(e Entry) bool { return pinned == "" || e.Digest != pinned })
-	if oldest < 0 || oldest == len(entries)-1 {
-		oldest = 0
+	back := make(map[string]bool)
+	oldest, other := -1, 0
+	for i := len(entries) - 1; i >= 0; i-- {
+		e := entries[i]
+		if i < len(entries)-1 && (len(e.Files) == 0 || back[e.Digest]) {
+			oldest = i
+		}
+		if pinned == "" || e.Digest != pinned {
+			other = i
+		}
+		back[e.Digest] = back[e.Digest] || len(e.Files) > 0
+	}
+	if oldest < 0 {
+		oldest = other
 	}
 	return slices.Delete(entries, oldest, oldest+1)
 }

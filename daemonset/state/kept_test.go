@@ -162,6 +162,46 @@ func TestHistory(t *testing.T) {
 	}
 }
 
+// TestHistoryRepeated: what is done again and again does not push out what was before it.
+func TestHistoryRepeated(t *testing.T) {
+	const times = 3 * maxEntries
+	for name, again := range map[string]func(t *testing.T, s *Store, i int64){
+		"the same files": func(t *testing.T, s *Store, i int64) {
+			e := Entry{Event: daemonset.Event{ContainerID: "c1", Revision: 3 + i, Digest: "bad"}}
+			e.Files = keep(t, s, "c1", daemonset.File{Path: "/a", Data: []byte("bad")})
+			if err := s.Tell(web, e); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"what fails": func(t *testing.T, s *Store, i int64) {
+			if err := s.Tell(web, Entry{Event: daemonset.Event{ContainerID: "c1", Revision: 3 + i, Digest: "bad", Reason: strings.Repeat("no ", 400)}}); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := Open(t.TempDir(), t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			first, second := told(t, s, 1, "one", false), told(t, s, 2, "two", false)
+			for i := range int64(times) {
+				again(t, s, i)
+			}
+			got, err := s.History(web)
+			if err != nil || len(got) > maxEntries || got[len(got)-1].Revision != 3+times-1 {
+				t.Fatalf("%d changes are told, %v", len(got), err)
+			}
+			for _, want := range []Entry{first, second} {
+				e, ok := Find(got, func(e Entry) bool { return e.Digest == want.Digest })
+				if files, err := s.Back(e); !ok || err != nil || len(files) != 1 {
+					t.Errorf("nothing leads back to revision %d: %v", want.Revision, err)
+				}
+			}
+		})
+	}
+}
+
 // TestHistoryDamaged: a history that the disk has lost begins anew; contents that are not
 // what they were are told.
 func TestHistoryDamaged(t *testing.T) {
