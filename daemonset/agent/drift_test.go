@@ -1,16 +1,20 @@
 package agent_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/check"
 	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
@@ -53,6 +57,37 @@ func TestDriftBesideChanges(t *testing.T) {
 	r.await(c, "the file is repaired", func(now daemonset.Status) bool {
 		r.putKey(r.key("value/counter"), time.Now().String())
 		return now.Reloads == s.Reloads+1
+	})
+}
+
+// hurried is a checker whose first check takes too long.
+type hurried struct {
+	agent.Checker
+	checks atomic.Int32
+}
+
+func (h *hurried) Check(ctx context.Context, trial check.Trial) (check.Verdict, error) {
+	if h.checks.Add(1) == 1 {
+		return check.Verdict{}, fmt.Errorf("a test says so: %w", check.ErrDeadline)
+	}
+	return h.Checker.Check(ctx, trial)
+}
+
+// TestDriftRepairFails: what was found and could not be set right at once is no less wrong
+// at the next try, though the keys are those of before.
+func TestDriftRepairFails(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	r.profile(r.name, `process = "nginx"`, `check = "preset"`)
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	s := r.live(c, r.put("right"))
+	r.stop()
+	exec(t, c, "rm /etc/nginx/conf.d/default.conf")
+	r.applier.Checker = &hurried{Checker: r.applier.Checker}
+	r.start()
+	r.await(c, "the file is repaired", func(now daemonset.Status) bool {
+		return now.State == daemonset.Live && now.Reloads == s.Reloads+1
 	})
 }
 

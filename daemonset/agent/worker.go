@@ -36,6 +36,7 @@ func (w *worker) wake() {
 func (w *worker) run(ctx context.Context) {
 	w.wake()
 	var resync time.Time // at once: with another profile equal files may mean something else
+	var unseen bool      // the last look did not come to its end
 	timer := time.NewTimer(w.resync)
 	defer timer.Stop()
 	count := time.NewTimer(w.resync)
@@ -57,9 +58,11 @@ func (w *worker) run(ctx context.Context) {
 		}
 		// By the clock, not by what woke us: keys that change all the time
 		// must not keep drift from being found.
-		look := !time.Now().Before(resync)
+		look := unseen || !time.Now().Before(resync)
 		outcome := w.pass(ctx, status, look)
 		status = outcome.Status
+		// Else the next pass would take the record's word for what this one has failed to set right.
+		unseen = look && !status.RetryAt.IsZero()
 		if ctx.Err() != nil {
 			return
 		}
