@@ -13,7 +13,7 @@
 //     without. Once there is a signal to send it joins the namespaces too. setns(2)
 //     with CLONE_NEWPID does not move it: it only decides where its children are born.
 //   - One child of the messenger's, cloned without exec, is born in the container's
-//     PID namespace. It is a single thread, its root is the container's, its one
+//     PID namespace, and in its network, IPC, UTS and cgroup namespaces. It is a single thread, its root is the container's, its one
 //     descriptor is the pidfd of the process that it signals, its one capability is
 //     CAP_KILL, a seccomp filter leaves it little more than that signal, and it is
 //     not dumpable. It sends the signal and exits with the errno.

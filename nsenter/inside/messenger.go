@@ -28,6 +28,11 @@ const (
 	signalFd = 2
 )
 
+// childNamespaces are all but the user namespace, in which the child would be under the container's root, and
+// the time namespace, which no thread of several can join. Through the child's /proc/PID/net anyone in the container
+// sees the network that it has: proc(5) asks for no permission there.
+const childNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
+
 func newMessenger() (*messenger, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -113,7 +118,7 @@ func serve() (child int, err error) {
 	if n != len(sig) {
 		return 0, unix.EPIPE
 	}
-	if err := unix.Setns(intoFd, unix.CLONE_NEWNS|unix.CLONE_NEWPID); err != nil {
+	if err := unix.Setns(intoFd, childNamespaces); err != nil {
 		return 0, err
 	}
 	if err := keepOnly(signalFd); err != nil {

@@ -27,7 +27,7 @@ var allowed = []uint32{
 // has, a descriptor to do so; what capset reads it has not in its memory.
 var allowedWith = map[uint32][]uint32{
 	unix.SYS_DUP3:   {signalFd, 0},
-	unix.SYS_SETNS:  {intoFd, unix.CLONE_NEWNS | unix.CLONE_NEWPID},
+	unix.SYS_SETNS:  {intoFd, childNamespaces},
 	unix.SYS_CLONE:  {cloneFlags},
 	unix.SYS_CAPSET: {uint32(uintptr(unsafe.Pointer(&killOnly.header))), uint32(uintptr(unsafe.Pointer(&killOnly.data)))},
 }

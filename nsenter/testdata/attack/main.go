@@ -79,7 +79,7 @@ func attack(pid int, root [2]uint64) {
 		if b, _ := os.ReadFile(dir + "/environ"); len(b) > 0 {
 			say("leak environment %q", b)
 		}
-		for _, ns := range []string{"mnt", "pid"} {
+		for _, ns := range []string{"mnt", "pid", "net", "ipc", "uts", "cgroup"} {
 			theirs, err := os.Readlink(dir + "/ns/" + ns)
 			ours, _ := os.Readlink("/proc/self/ns/" + ns)
 			if err == nil && theirs != ours {
@@ -87,6 +87,7 @@ func attack(pid int, root [2]uint64) {
 			}
 		}
 	}
+	network(proc)
 	if exe, err := os.OpenFile(proc+"/exe", os.O_WRONLY, 0); err == nil {
 		exe.Close()
 		say("leak the binary can be written")
@@ -96,6 +97,18 @@ func attack(pid int, root [2]uint64) {
 	}
 	memory(proc)
 	take(pid)
+}
+
+// network looks for sockets of another network than this one's, for which nobody needs to be
+// permitted to trace.
+func network(proc string) {
+	theirs, _ := os.ReadFile(proc + "/net/unix")
+	for line := range strings.Lines(string(theirs)) {
+		if fields := strings.Fields(line); len(fields) > 7 && fields[7] != "Path" {
+			say("leak network with socket %s", fields[7])
+			return
+		}
+	}
 }
 
 // memory looks for the secret in everything that the process can write to.
