@@ -46,6 +46,9 @@ func (w *work) look(at entry, path string) (existing, error) {
 			return none, err
 		}
 		w.keep(fd)
+		if err := w.suits(fd); err != nil { // the kernel's files tell this process more than one inside
+			return none, err
+		}
 		if st, err = statx(fd); err != nil {
 			return none, err
 		}

@@ -109,6 +109,15 @@ func TestRefuse(t *testing.T) {
 			file: File{Path: "/x"}, step: StepLook, errno: unix.ELOOP, words: "/proc",
 		},
 		{
+			about: "a link to a file of the kernel",
+			before: func(c *container) {
+				c.mkdir("/proc")
+				c.mount("proc", "/proc", "proc", 0, "")
+				c.symlink("/proc/version", "/x")
+			},
+			file: File{Path: "/x"}, step: StepLook, words: "filesystem of the kernel",
+		},
+		{
 			about: "a read-only filesystem",
 			before: func(c *container) {
 				c.mkdir("/ro")
