@@ -26,8 +26,8 @@ type applier struct {
 }
 
 // openApplier opens what an apply needs. The caller closes it.
-func openApplier(ctx context.Context, c *cli.Command) (a *applier, err error) {
-	a = &applier{Applier: &agent.Applier{Timeout: c.Duration("timeout"), By: by(c), Log: logrus.StandardLogger()}}
+func openApplier(ctx context.Context, c *cli.Command) (_ *applier, err error) {
+	a := &applier{Applier: &agent.Applier{Timeout: c.Duration("timeout"), By: by(c), Log: logrus.StandardLogger()}}
 	defer func() {
 		if err != nil {
 			a.Close()
