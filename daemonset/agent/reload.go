@@ -97,8 +97,9 @@ func (a *Applier) runReloads(ctx context.Context, job Job, c *crossing, commands
 		}
 		rec.Output = strings.Join(said, "\n")
 		if hasSensitive(job.Bound) && rec.Output != "" {
-			rec.Output = "(what it said is not shown: the profile has a sensitive file)"
+			rec.Output = "(" + unsaid + ")"
 		}
+		err = hidden(job, err)
 		switch {
 		case err == nil:
 		case ctx.Err() != nil:
@@ -106,19 +107,30 @@ func (a *Applier) runReloads(ctx context.Context, job Job, c *crossing, commands
 		case errors.Is(err, exec.ErrGone):
 			return failed(daemonset.Waiting, err)
 		case c.preset != nil && !errors.Is(err, exec.ErrAway) && !errors.Is(err, exec.ErrNotStarted):
-			return failed(daemonset.Failed, fmt.Errorf("%w: %w", ErrNotVerified, hidden(job, err)))
+			return failed(daemonset.Failed, fmt.Errorf("%w: %w", ErrNotVerified, err))
 		default:
-			return failed(daemonset.Failed, hidden(job, err))
+			return failed(daemonset.Failed, err)
 		}
 	}
 	return nil
 }
 
+const unsaid = "what it said is not shown: the profile has a sensitive file"
+
 // hidden is a command's error without its output where that may quote a sensitive file.
 func hidden(job Job, err error) error {
-	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok || !hasSensitive(job.Bound) {
+	exit, ended := errors.AsType[*exec.ExitError](err)
+	_, cut := errors.AsType[*exec.CutShortError](err)
+	if !hasSensitive(job.Bound) || !ended && !cut {
 		return err
 	}
-	return fmt.Errorf("a reload command ended with exit code %d; what it said is not shown: the profile has a sensitive file", exit.Code)
+	for _, why := range []error{context.Canceled, exec.ErrGone, exec.ErrAway, exec.ErrDeadline, context.DeadlineExceeded} {
+		if errors.Is(err, why) {
+			return fmt.Errorf("a reload command: %w; %s", why, unsaid)
+		}
+	}
+	if !ended {
+		return errors.New("a reload command was cut short; " + unsaid)
+	}
+	return fmt.Errorf("a reload command ended with exit code %d; %s", exit.Code, unsaid)
 }

@@ -1,11 +1,15 @@
 package agent_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/podreload/podreload/daemonset"
+	commands "github.com/podreload/podreload/daemonset/exec"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -125,5 +129,45 @@ func TestSensitiveReloadCommand(t *testing.T) {
 	s := r.await(c, "it is applied", func(s daemonset.Status) bool { return s.State == daemonset.Applied })
 	if strings.Contains(s.Output, "secret") || s.Output == "" || strings.Contains(r.said.String(), "secret") {
 		t.Errorf("the output is %q, the log %s", s.Output, r.said)
+	}
+}
+
+// failingRunner is a Runner whose commands fail.
+type failingRunner struct{ err atomic.Pointer[error] }
+
+func (f *failingRunner) Run(context.Context, daemonset.Container, commands.Command) (commands.Result, error) {
+	return commands.Result{}, fmt.Errorf("run it: %w", *f.err.Load())
+}
+
+// TestSensitiveReloadCommandCutShort: nor where the command did not come to its end.
+func TestSensitiveReloadCommandCutShort(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	runner := &failingRunner{}
+	r.applier.Exec = runner
+	r.resource(r.name, "dest = \"/tmp/file\"\nsensitive = true\nreload_cmd = \"true\"", `namespaces = ["default"]`)
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	cut := func(err error) error { return &commands.CutShortError{Err: err, Output: "hunter2"} }
+	for i, test := range []struct {
+		err   error
+		state daemonset.State
+		words string
+	}{
+		{fmt.Errorf("%w: %w", commands.ErrDeadline, cut(context.DeadlineExceeded)), daemonset.Failed, commands.ErrDeadline.Error()},
+		{fmt.Errorf("%w: %w", commands.ErrGone, &commands.ExitError{Code: 137, Output: "hunter2"}), daemonset.Waiting, commands.ErrGone.Error()},
+		{cut(commands.ErrAway), daemonset.Failed, commands.ErrAway.Error()},
+		{cut(errors.New("ttrpc")), daemonset.Failed, "cut short"},
+	} {
+		runner.err.Store(&test.err)
+		r.put(fmt.Sprint(i))
+		if i == 0 {
+			r.start()
+		}
+		if s := r.in(c, test.state, test.words, "not shown"); strings.Contains(s.Reason+s.Output, "hunter2") {
+			t.Errorf("the target is %+v", s)
+		}
+	}
+	if strings.Contains(r.said.String(), "hunter2") {
+		t.Errorf("the log has it: %s", r.said)
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // The ways in which a command can fail that a caller may want to tell apart. That it ended
-// with another exit code than 0 is an [ExitError].
+// with another exit code than 0 is an [ExitError]; a [CutShortError] wraps what else befell it.
 var (
 	// ErrNotStarted: nothing was run. The error says why: no such program in the
 	// container, no shell, a container that is paused.
@@ -56,6 +56,19 @@ func (e *ExitError) Error() string {
 	}
 	return s + ": " + daemonset.OneLine(e.Output)
 }
+
+// CutShortError says why a command was not waited for until its end, and what it had said.
+type CutShortError struct {
+	Err    error
+	Output string // as ExitError's; never empty
+}
+
+// Error is one line.
+func (e *CutShortError) Error() string {
+	return e.Err.Error() + "; it had said: " + daemonset.OneLine(e.Output)
+}
+
+func (e *CutShortError) Unwrap() error { return e.Err }
 
 func gone(why error) error { return fmt.Errorf("%w: %w", ErrGone, why) }
 

@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/nsenter"
 )
 
@@ -72,7 +71,7 @@ func (p *process) run(ctx context.Context, started func()) (_ Result, err error)
 	if err != nil {
 		out.await()
 		if said := out.String(); said != "" {
-			err = fmt.Errorf("%w; it had said: %s", err, daemonset.OneLine(said))
+			err = &CutShortError{Err: err, Output: said}
 		}
 		return Result{}, err
 	}
