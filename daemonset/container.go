@@ -14,16 +14,17 @@ type Pod struct {
 }
 
 // Container is one running container of a pod, as the runtime describes it.
-// It is a snapshot: Pid may be gone by the time it is read, which is why
-// nothing is done to a container before its process is pinned (package
-// nsenter).
+// It is a snapshot: Pid may be gone by the time it is read, and be another
+// container's, which is why nothing is done to a container before its process is
+// pinned, by Pid and StartTime (package nsenter).
 type Container struct {
 	ID   string `json:"id"`   // containerd's full id
 	Name string `json:"name"` // the container's name in its pod
 	Pod  Pod    `json:"pod"`
 
-	Pid     int    `json:"pid"`     // the init process, as the node numbers it
-	Runtime string `json:"runtime"` // containerd's runtime name, such as io.containerd.runc.v2
+	Pid       int    `json:"pid"`       // the init process, as the node numbers it
+	StartTime uint64 `json:"startTime"` // of that process, in clock ticks since boot, when Pid was learnt; 0: it had ended
+	Runtime   string `json:"runtime"`   // containerd's runtime name, such as io.containerd.runc.v2
 
 	Image    string   `json:"image,omitempty"` // its digest, as the runtime has it
 	Args     []string `json:"args,omitempty"`  // what the init process was started as, from the OCI spec
@@ -39,6 +40,11 @@ type Container struct {
 	UIDMap       []IDMap `json:"uidMap,omitempty"`    // that namespace's; empty without one
 	GIDMap       []IDMap `json:"gidMap,omitempty"`
 	Mounts       []Mount `json:"mounts,omitempty"` // from the OCI spec
+}
+
+// SameInit says whether both have the same init process.
+func (c Container) SameInit(other Container) bool {
+	return c.Pid == other.Pid && c.StartTime == other.StartTime
 }
 
 // IDMap is one range of a user namespace's map: where the ids inside are on the

@@ -51,6 +51,30 @@ func Pin(pid int) (*Process, error) {
 	return p, nil
 }
 
+// PinStarted pins the process that has the given pid, if it is the one that started at that
+// time: a pid from a list that is not of this moment may be another's by now. The error is
+// ErrGone then.
+func PinStarted(pid int, start uint64) (*Process, error) {
+	p, err := Pin(pid)
+	if err != nil {
+		return nil, err
+	}
+	if p.start != start {
+		p.Close()
+		return nil, fmt.Errorf("pin process %d: %w: another has its number by now", pid, ErrGone)
+	}
+	return p, nil
+}
+
+// StartTime is what [Process.StartTime] is of the process that has the pid now.
+func StartTime(pid int) (uint64, error) {
+	st, err := readStat(pid)
+	if err != nil {
+		return 0, fmt.Errorf("read /proc/%d: %w", pid, err)
+	}
+	return st.start, nil
+}
+
 // Pid is the process's number on the node.
 func (p *Process) Pid() int { return p.pid }
 

@@ -44,7 +44,7 @@ func enter(ctx context.Context, job Job) (*crossing, error) {
 }
 
 func pin(container daemonset.Container) (*nsenter.Process, error) {
-	init, err := nsenter.Pin(container.Pid)
+	init, err := nsenter.PinStarted(container.Pid, container.StartTime)
 	if err != nil {
 		return nil, failed(crossingState(err), fmt.Errorf("container %s: %w", container, err))
 	}

@@ -93,7 +93,7 @@ func (a *Agent) follow(ctx context.Context, targets []daemonset.Target, containe
 	var ended []*worker
 	for id, w := range a.workers {
 		t, ok := wanted[id]
-		runs := slices.ContainsFunc(containers, func(c daemonset.Container) bool { return c.ID == id && c.Pid == w.job.Target.Container.Pid })
+		runs := slices.ContainsFunc(containers, func(c daemonset.Container) bool { return c.ID == id && c.SameInit(w.job.Target.Container) })
 		profile, known := a.Config.Profile(w.job.Target.Profile)
 		switch {
 		case ok && runs && !w.job.Retire && w.job.Target.Profile == t.Profile && profile == w.job.profile():

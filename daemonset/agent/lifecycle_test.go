@@ -3,10 +3,12 @@ package agent_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -84,6 +86,33 @@ func TestContainerdRestarts(t *testing.T) {
 			t.Errorf("status %+v, %v; want one reload", s, err)
 		}
 	})
+}
+
+// TestPidOfAnother: a container that was listed before may have ended since, and its pid be
+// another one's, which has the file of nobody then, and no signal.
+func TestPidOfAnother(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	ended := r.pod(testenv.PodConfig{})
+	r.start()
+	r.live(ended.Container("nginx"), r.put("secret"))
+	r.stop()
+	other := r.pod(testenv.PodConfig{Name: r.name + "-other", Labels: map[string]string{"app": "other"}}).Container("nginx")
+	job := r.manual(ended.Container("nginx"))
+	if err := ended.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	job.Target.Container.Pid = initPid(t, other) // as the kernel gives numbers again
+	job.Look = true
+	before := nginxOf(t, other)
+	out, err := r.applier.Apply(t.Context(), job)
+	if !errors.Is(err, nsenter.ErrGone) || out.Status.State == daemonset.Live {
+		t.Errorf("the target is %+v, %v; want ErrGone", out.Status, err)
+	}
+	wantUntouched(t, other, before)
+	if got := exec(t, other, "cat "+conf); strings.Contains(got, "secret") {
+		t.Errorf("the other container has %q", got)
+	}
 }
 
 // TestRecordsOfTheDead: what went while no agent ran is cleared away at its

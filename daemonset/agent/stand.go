@@ -125,14 +125,11 @@ func countDraining(job Job, process daemonset.Process) *int {
 	if err != nil || !known || preset.Success != daemonset.SuccessChildren {
 		return nil
 	}
-	server, err := nsenter.Pin(process.Pid)
+	server, err := nsenter.PinStarted(process.Pid, process.StartTime)
 	if err != nil {
 		return nil
 	}
 	defer server.Close()
-	if server.StartTime() != process.StartTime {
-		return nil // another process has its number by now
-	}
 	_, draining, err := preset.Census(server)
 	if err != nil {
 		return nil

@@ -45,7 +45,7 @@ func (c *Checker) check(ctx context.Context, t Trial) (Verdict, error) {
 			return Verdict{}, errors.New("a command without a word in it")
 		}
 	}
-	target, err := nsenter.Pin(t.Container.Pid)
+	target, err := nsenter.PinStarted(t.Container.Pid, t.Container.StartTime)
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -93,7 +93,7 @@ func (c *Checker) shared(ctx context.Context, k key, t Trial) (Verdict, error) {
 // alone makes a trial for all who wait for it. Its target is pinned anew: whoever asked
 // first may have left.
 func (c *Checker) alone(ctx context.Context, k key, t Trial) (Verdict, error) {
-	target, err := nsenter.Pin(t.Container.Pid)
+	target, err := nsenter.PinStarted(t.Container.Pid, t.Container.StartTime)
 	if err != nil {
 		return Verdict{}, err
 	}

@@ -68,7 +68,7 @@ func (r *rig) confined(beside *testenv.Container, pod *testenv.Pod, memory int64
 		r.t.Fatal(err)
 	}
 	return daemonset.Container{
-		ID: created.ContainerId, Name: name, Pid: pid, Runtime: "io.containerd.runc.v2",
+		ID: created.ContainerId, Name: name, Pid: pid, StartTime: startTime(r.t, pid), Runtime: "io.containerd.runc.v2",
 		Pod: daemonset.Pod{Name: pod.Config.Name, Namespace: "default"},
 	}
 }

@@ -46,7 +46,7 @@ func (c *Checker) birth(t Trial) (key, error) {
 	if t.Image == "" {
 		return key{}, fmt.Errorf("%w: the digest of its image is not known", ErrUnproved)
 	}
-	target, err := nsenter.Pin(t.Container.Pid)
+	target, err := nsenter.PinStarted(t.Container.Pid, t.Container.StartTime)
 	if err != nil {
 		return key{}, err
 	}

@@ -167,9 +167,18 @@ func (r *rig) pod(pod testenv.PodConfig, c testenv.ContainerConfig) (*testenv.Co
 		r.t.Fatalf("the cgroup %s is not found: what is left of twins would not be either", cgroupOf(r.t, pid))
 	}
 	return run, daemonset.Container{
-		ID: run.ID, Name: "main", Pid: pid, Runtime: "io.containerd.runc.v2",
+		ID: run.ID, Name: "main", Pid: pid, StartTime: startTime(r.t, pid), Runtime: "io.containerd.runc.v2",
 		Pod: daemonset.Pod{Name: pod.Name, Namespace: "default"},
 	}
+}
+
+func startTime(t testing.TB, pid int) uint64 {
+	t.Helper()
+	start, err := nsenter.StartTime(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start
 }
 
 func (r *rig) check(t check.Trial) (check.Verdict, error) {

@@ -75,7 +75,7 @@ func (c *Client) run(ctx context.Context, container daemonset.Container, command
 	if err := command.validate(); err != nil {
 		return Result{}, err
 	}
-	init, err := nsenter.Pin(container.Pid)
+	init, err := nsenter.PinStarted(container.Pid, container.StartTime)
 	if errors.Is(err, nsenter.ErrGone) {
 		err = gone(err)
 	}

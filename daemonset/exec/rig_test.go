@@ -18,6 +18,7 @@ import (
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/exec"
 	"github.com/podreload/podreload/daemonset/pods"
+	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -97,8 +98,12 @@ func (r *rig) pods(pod testenv.PodConfig, containers ...testenv.ContainerConfig)
 		if err != nil {
 			r.t.Fatal(err)
 		}
+		start, err := nsenter.StartTime(pid)
+		if err != nil {
+			r.t.Fatal(err)
+		}
 		one.Container = daemonset.Container{
-			ID: one.inside.ID, Name: c.Name, Pid: pid, Runtime: "io.containerd.runc.v2",
+			ID: one.inside.ID, Name: c.Name, Pid: pid, StartTime: start, Runtime: "io.containerd.runc.v2",
 			Pod: daemonset.Pod{Name: pod.Name, Namespace: "default"},
 		}
 		all = append(all, one)

@@ -64,7 +64,7 @@ func pod(t testing.TB, v testenv.Version, config testenv.PodConfig, c testenv.Co
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { in.init.Close() })
-	in.container = daemonset.Container{ID: in.c.ID, Name: "main", Pid: pid, Pod: daemonset.Pod{Name: config.Name, Namespace: "default"}}
+	in.container = daemonset.Container{ID: in.c.ID, Name: "main", Pid: pid, StartTime: in.init.StartTime(), Pod: daemonset.Pod{Name: config.Name, Namespace: "default"}}
 	if config.UserNS {
 		in.container.UIDMap = []daemonset.IDMap{{Outside: testenv.UserNSBase, Size: 1 << 16}}
 		in.container.GIDMap = in.container.UIDMap

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/nsenter"
 )
 
 const (
@@ -42,7 +43,7 @@ type inventory struct {
 
 	facts   map[string]*daemonset.Container // by id, without pid; nil for what is no pod's container
 	boxes   map[string]podSandbox           // by sandbox id
-	running map[string]int                  // pid of the init process by id, also of what is no pod's container
+	running map[string]initProcess          // by id, also of what is no pod's container
 	trouble map[string]error                // by id of a running container
 }
 
@@ -54,7 +55,7 @@ func newInventory(client *containerd.Client, node string) *inventory {
 		sandboxes: client.SandboxStore(),
 		facts:     make(map[string]*daemonset.Container),
 		boxes:     make(map[string]podSandbox),
-		running:   make(map[string]int),
+		running:   make(map[string]initProcess),
 		trouble:   make(map[string]error),
 	}
 }
@@ -63,10 +64,11 @@ func newInventory(client *containerd.Client, node string) *inventory {
 // and slices hold is shared with the inventory.
 func (v *inventory) containers() []daemonset.Container {
 	list := make([]daemonset.Container, 0, len(v.running))
-	for id, pid := range v.running {
+	for id, first := range v.running {
 		if facts := v.facts[id]; facts != nil {
 			c := *facts
-			c.Pid, c.Pod.Node = pid, v.node
+			first.is(&c)
+			c.Pod.Node = v.node
 			list = append(list, c)
 		}
 	}
@@ -80,6 +82,20 @@ func (v *inventory) containers() []daemonset.Container {
 	})
 	return list
 }
+
+// initProcess is a container's first process. When containerd says that it runs, it is asked when it
+// started: a list of before may be all there is when its number is another's already.
+type initProcess struct {
+	pid   int
+	start uint64 // 0: it has ended since
+}
+
+func initOf(pid int) initProcess {
+	start, _ := nsenter.StartTime(pid)
+	return initProcess{pid, start}
+}
+
+func (p initProcess) is(c *daemonset.Container) { c.Pid, c.StartTime = p.pid, p.start }
 
 // err names the containers that could not be read, nil when there is none.
 func (v *inventory) err() error {
@@ -104,21 +120,21 @@ func (v *inventory) relist(ctx context.Context) error {
 		return fmt.Errorf("list tasks: %w", err)
 	}
 	was := v.running
-	v.running, v.trouble = make(map[string]int), make(map[string]error)
+	v.running, v.trouble = make(map[string]initProcess), make(map[string]error)
 	seen := make(map[string]bool)
 	for _, p := range list.Tasks {
 		seen[p.ID] = p.Status != task.Status_UNKNOWN
 		if p.Status == task.Status_RUNNING {
-			v.running[p.ID] = int(p.Pid)
+			v.running[p.ID] = initOf(int(p.Pid))
 		}
 	}
-	for id, pid := range was {
+	for id, first := range was {
 		// The list leaves out whose shim did not answer in time: that alone
 		// does not mean that it is gone.
 		if seen[id] || v.refresh(ctx, id) == nil {
 			continue
 		}
-		v.running[id], v.trouble[id] = pid, errNoAnswer
+		v.running[id], v.trouble[id] = first, errNoAnswer
 	}
 	if err := v.learnRunning(ctx); err != nil {
 		return err
@@ -143,7 +159,7 @@ func (v *inventory) refresh(ctx context.Context, id string) error {
 	case task.Status_UNKNOWN:
 		return fmt.Errorf("task %s: %w", id, errNoAnswer)
 	case task.Status_RUNNING:
-		v.running[id] = int(got.Process.Pid)
+		v.running[id] = initOf(int(got.Process.Pid))
 		delete(v.trouble, id)
 		if _, known := v.facts[id]; !known {
 			v.learn(ctx, id)

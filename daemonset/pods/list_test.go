@@ -21,6 +21,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -66,6 +67,9 @@ func testFacts(t *testing.T, node *testenv.Node, client *Client) {
 		}
 		if c.ID != pod.Container(c.Name).ID || c.Pid != pid || c.Hostname != "web-0" || !strings.Contains(c.Runtime, "runc") {
 			t.Errorf("%s: id %s, pid %d (want %d), hostname %q, runtime %q", c, c.ID, c.Pid, pid, c.Hostname, c.Runtime)
+		}
+		if start, err := nsenter.StartTime(pid); err != nil || c.StartTime != start || start == 0 {
+			t.Errorf("%s: started at %d, want %d, %v", c, c.StartTime, start, err)
 		}
 		if c.HostPID || c.SharedPID || c.UserNS {
 			t.Errorf("%s: has namespaces that are not its own: %+v", c, c)

@@ -231,6 +231,7 @@ func (w *startsWatch) container(ctx context.Context, id string, pid int) (*daemo
 	if err != nil {
 		return nil, err
 	}
-	c.Pid, c.Pod.Node = pid, v.node
+	initOf(pid).is(&c)
+	c.Pod.Node = v.node
 	return &c, nil
 }

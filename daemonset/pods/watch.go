@@ -145,7 +145,7 @@ func (w *watch) publish(err error) {
 
 // same compares what can change: the facts of an id stay.
 func same(a, b daemonset.Container) bool {
-	return a.ID == b.ID && a.Pid == b.Pid
+	return a.ID == b.ID && a.SameInit(b)
 }
 
 func text(err error) string {

@@ -173,15 +173,7 @@ func (p Preset) belongs(info, container nsenter.Info) bool {
 
 // pin pins the chosen process, if it is still the one that was looked at.
 func (p Preset) pin(chosen nsenter.Info) (*nsenter.Process, error) {
-	master, err := nsenter.Pin(chosen.Pid)
-	if err != nil {
-		return nil, err
-	}
-	if master.StartTime() != chosen.StartTime {
-		master.Close()
-		return nil, fmt.Errorf("process %d: %w", chosen.Pid, ErrGone)
-	}
-	return master, nil
+	return nsenter.PinStarted(chosen.Pid, chosen.StartTime)
 }
 
 // list names processes for a person, by the node's number and the container's.

@@ -52,8 +52,12 @@ func checks(ctx context.Context, out io.Writer, s *scene, n int) (err error) {
 	if err != nil {
 		return err
 	}
+	start, err := nsenter.StartTime(pid)
+	if err != nil {
+		return err
+	}
 	t.container = daemonset.Container{
-		ID: c.ID, Name: c.Name, Pid: pid, Runtime: "io.containerd.runc.v2", Pod: daemonset.Pod{Name: "check", Namespace: "default"},
+		ID: c.ID, Name: c.Name, Pid: pid, StartTime: start, Runtime: "io.containerd.runc.v2", Pod: daemonset.Pod{Name: "check", Namespace: "default"},
 	}
 	var left []error
 	if t.checker, err = check.Open(filepath.Join(s.dir, "twins"), turns.New(check.AtOnce(), check.Turn), func(err error) { left = append(left, err) }); err != nil {
