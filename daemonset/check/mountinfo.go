@@ -7,19 +7,29 @@ import (
 	"strings"
 )
 
-// mountPoint is where something is mounted, and what kind of filesystem it is.
-type mountPoint struct{ path, kind string }
+// mountPoint is where something is mounted, what kind of filesystem it is, and what of it does
+// not count there.
+type mountPoint struct {
+	path, kind string
+	denies     []string // of denials
+}
+
+// denials are the options of a mount that take something from who is in it.
+var denials = []string{"nosuid", "nodev", "noexec"}
 
 // mountPoints reads the mount points of this thread's mount namespace, the newest last.
-func mountPoints() ([]mountPoint, error) {
-	b, err := readFile("/proc/thread-self/mountinfo")
+func mountPoints() ([]mountPoint, error) { return mountPointsOf("thread-self") }
+
+// mountPointsOf reads those of a process, by its folder in /proc.
+func mountPointsOf(process string) ([]mountPoint, error) {
+	b, err := readFile("/proc/" + process + "/mountinfo")
 	if err != nil {
-		return nil, fmt.Errorf("read the node's mounts: %w", err)
+		return nil, fmt.Errorf("read the mounts: %w", err)
 	}
 	return parseMountinfo(b), nil
 }
 
-// parseMountinfo takes the fifth field of each line, and the first behind the hyphen
+// parseMountinfo takes the fifth field of each line, the sixth, and the first behind the hyphen
 // that ends the optional ones: proc_pid_mountinfo(5).
 func parseMountinfo(b []byte) []mountPoint {
 	var points []mountPoint
@@ -31,21 +41,26 @@ func parseMountinfo(b []byte) []mountPoint {
 		p := mountPoint{path: unescape(fields[4])}
 		if i := slices.Index(fields, "-"); i > 5 && i+1 < len(fields) {
 			p.kind = fields[i+1]
+			for option := range strings.SplitSeq(fields[5], ",") {
+				if slices.Contains(denials, option) {
+					p.denies = append(p.denies, option)
+				}
+			}
 		}
 		points = append(points, p)
 	}
 	return points
 }
 
-// kindOf is the kind of the filesystem that a path is on.
-func kindOf(points []mountPoint, path string) string {
+// mountOf is the mount that a path is on.
+func mountOf(points []mountPoint, path string) mountPoint {
 	var at mountPoint
 	for _, p := range points { // of two on one point the newer hides the other
 		if (path == p.path || below(path, p.path)) && len(p.path) >= len(at.path) {
 			at = p
 		}
 	}
-	return at.kind
+	return at
 }
 
 // unescape undoes the kernel's octal for white space and the backslash.

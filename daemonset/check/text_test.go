@@ -35,15 +35,15 @@ func TestShown(t *testing.T) {
 
 func TestParseMountinfo(t *testing.T) {
 	const text = `22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
-30 22 0:5 / /a\040b\134c rw - tmpfs tmpfs rw
+30 22 0:5 / /a\040b\134c rw,nosuid,noexec,relatime - tmpfs tmpfs rw
 short line
 `
 	points := parseMountinfo([]byte(text))
-	if diff := cmp.Diff([]mountPoint{{"/", "ext4"}, {`/a b\c`, "tmpfs"}}, points, cmp.AllowUnexported(mountPoint{})); diff != "" {
+	if diff := cmp.Diff([]mountPoint{{path: "/", kind: "ext4"}, {`/a b\c`, "tmpfs", []string{"nosuid", "noexec"}}}, points, cmp.AllowUnexported(mountPoint{})); diff != "" {
 		t.Errorf("mount points (-want +got):\n%s", diff)
 	}
 	for path, want := range map[string]string{"/": "ext4", "/a": "ext4", `/a b\c`: "tmpfs", `/a b\c/d`: "tmpfs", `/a b\cd`: "ext4"} {
-		if got := kindOf(points, path); got != want {
+		if got := mountOf(points, path).kind; got != want {
 			t.Errorf("%s is on %q, want %q", path, got, want)
 		}
 	}

@@ -58,7 +58,11 @@ func (t *twin) prepare(b bundle, pid int, command Command, size int64) error {
 	if err != nil {
 		return err
 	}
-	mounts, layers, err := volumes{dir: t.dir, users: hasUserNamespace(spec), look: lookAt, points: points}.twin(spec.Mounts)
+	theirs, err := mountPointsOf(strconv.Itoa(pid))
+	if err != nil {
+		return err
+	}
+	mounts, layers, err := volumes{dir: t.dir, users: hasUserNamespace(spec), look: lookAt, points: points, theirs: theirs}.twin(spec.Mounts)
 	if err != nil {
 		return err
 	}

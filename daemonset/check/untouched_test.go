@@ -112,6 +112,37 @@ func TestReadOnlyRoot(t *testing.T) {
 	})
 }
 
+// TestVolumeDenies: what the mount of a volume denies to the container it denies to the twin. An older
+// runc hands on what the volume's own mount denies, a newer one only what was asked for.
+func TestVolumeDenies(t *testing.T) {
+	volume := t.TempDir()
+	if err := syscall.Mount("tmpfs", volume, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(volume, syscall.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.WriteFile(filepath.Join(volume, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const look = `sed -n -E 's:^.* (/data|/etc/file) r[ow](.*),relatime .*:\1\2:p' /proc/self/mountinfo`
+	for version, want := range map[testenv.Version]string{testenv.Debian: ",nosuid,nodev,noexec", testenv.V2: ""} {
+		r := newRig(t, testenv.SharedNode(t, version))
+		run, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{Mounts: []testenv.Mount{
+			{HostPath: volume, ContainerPath: "/data"}, {HostPath: filepath.Join(volume, "file"), ContainerPath: "/etc/file"},
+		}})
+		want = "/data" + want + "\n/etc/file" + want
+		if got, err := run.Exec(t.Context(), "sh", "-c", look); err != nil || strings.TrimSpace(got) != want {
+			t.Fatalf("%v: the target has %q, %v, want %q: the test shows nothing", version, got, err, want)
+		}
+		if got := strings.TrimSpace(r.said(c, "sh", "-c", look)); got != want {
+			t.Errorf("%v: the twin has %q, the target %q", version, got, want)
+		}
+	}
+}
+
 // TestUnproved: what Verify does not find is no verdict.
 func TestUnproved(t *testing.T) {
 	r := newRig(t, testenv.SharedNode(t, testenv.V2))

@@ -53,6 +53,7 @@ type volumes struct {
 	users  bool                         // the pod has a user namespace of its own
 	look   func(string) (source, error) // says what a source is
 	points []mountPoint                 // the node's
+	theirs []mountPoint                 // the target's
 }
 
 // twin edits the target's mounts so that the twin writes into none of them.
@@ -64,6 +65,8 @@ type volumes struct {
 //     the ids of an overlay cannot be shifted as those of its layers can.
 //   - A file becomes read-only. To put another over it would make its mount
 //     point, an empty file, in the live volume.
+//   - What the target's mount denies (set-user-id programs, devices, execution) is denied in the
+//     twin: with most runtimes a bind mount has it from the volume's own mount, and no overlay has.
 //   - All else stays as it is: what is read-only already, and what is new with
 //     each container.
 func (v volumes) twin(mounts []specs.Mount) (twin []specs.Mount, layers []layer, err error) {
@@ -78,17 +81,29 @@ func (v volumes) twin(mounts []specs.Mount) (twin []specs.Mount, layers []layer,
 		case err != nil:
 			return nil, nil, fmt.Errorf("look at the volume at %s: %w", m.Destination, err)
 		case !from.dir:
-			m.Options = append(without(m.Options, "rw"), "ro")
+			m.Options = append(without(m.Options, "rw"), append(v.denies(m.Destination, from.real), "ro")...)
 		default:
 			l := layer{lower: m.Source, name: fmt.Sprintf("volume-%d", len(layers)), like: from, ours: v.users, shifted: shifted(m)}
 			if m, err = v.overlay(m, l); err != nil {
 				return nil, nil, err
 			}
+			m.Options = append(m.Options, v.denies(m.Destination, from.real)...)
 			layers = append(layers, l)
 		}
 		twin = append(twin, m)
 	}
 	return twin, layers, nil
+}
+
+// denies is what the target's mount at the destination denies; where that goes by another name there,
+// through a link, what the source's denies.
+func (v volumes) denies(destination, source string) []string {
+	for _, p := range slices.Backward(v.theirs) {
+		if p.path == filepath.Clean(destination) {
+			return slices.Clip(p.denies)
+		}
+	}
+	return slices.Clip(mountOf(v.points, source).denies)
 }
 
 // local are the filesystems that answer without another's help, so that this process
@@ -105,7 +120,7 @@ func (v volumes) overlay(m specs.Mount, l layer) (specs.Mount, error) {
 		m.Options = append(without(m.Options, "bind", "rbind", "rw"), l.options(v.dir)...)
 		return m, nil
 	}
-	if kind := kindOf(v.points, l.like.real); !slices.Contains(local, kind) {
+	if kind := mountOf(v.points, l.like.real).kind; !slices.Contains(local, kind) {
 		return m, fmt.Errorf("%w: the volume at %s is a filesystem of kind %q, in a pod with a user namespace (hostUsers: false)",
 			ErrUnsupported, m.Destination, kind)
 	}

@@ -15,7 +15,7 @@ func TestTwinMounts(t *testing.T) {
 	}
 	look := func(path string) (source, error) {
 		switch path {
-		case "/file":
+		case "/file", "/denies/file":
 			return source{real: path}, nil
 		case "/link":
 			return source{real: "/busy", dir: true}, nil
@@ -31,6 +31,7 @@ func TestTwinMounts(t *testing.T) {
 		m.UIDMappings, m.GIDMappings = []specs.LinuxIDMapping{{HostID: 1 << 20, Size: 1 << 16}}, []specs.LinuxIDMapping{{HostID: 1 << 20, Size: 1 << 16}}
 		return m
 	}
+	points := []mountPoint{{path: "/", kind: "ext4"}, {path: "/fuse", kind: "fuse.sshfs"}, {path: "/busy/inside", kind: "ext4"}, {"/denies", "ext4", denials}}
 	for name, tt := range map[string]struct {
 		in    specs.Mount
 		want  specs.Mount
@@ -71,11 +72,26 @@ func TestTwinMounts(t *testing.T) {
 		"ids of the node's, with a user namespace": {
 			mount("/v", "bind", "/dir", "rbind"), mount("/v", "bind", "/t/volume-0/merged", "rbind"), nil, true,
 		},
+		"denies, as an overlay": {
+			mount("/v", "bind", "/denies", "rbind"), mount("/v", "overlay", "overlay", append(overlay("0", "/denies"), denials...)...), nil, false,
+		},
+		"denies, below its mount point": {
+			mount("/v", "bind", "/denies/x", "rbind"), mount("/v", "overlay", "overlay", append(overlay("0", "/denies/x"), denials...)...), nil, false,
+		},
+		"denies, but not where it is mounted": {
+			mount("/allows", "bind", "/denies", "rbind"), mount("/allows", "overlay", "overlay", overlay("0", "/denies")...), nil, false,
+		},
+		"denies, with a user namespace": {
+			mount("/v", "bind", "/denies", "rbind"), mount("/v", "bind", "/t/volume-0/merged", append([]string{"rbind"}, denials...)...), nil, true,
+		},
+		"denies, a file": {
+			mount("/v", "bind", "/denies/file", "rbind", "rw"), mount("/v", "bind", "/denies/file", append([]string{"rbind"}, append(denials, "ro")...)...), nil, false,
+		},
 		"may hang, with a user namespace": {mount("/v", "bind", "/fuse", "rbind"), specs.Mount{}, ErrUnsupported, true},
 		"beside, not in, a name":          {mount("/v", "bind", "/bus", "bind"), mount("/v", "overlay", "overlay", overlay("0", "/bus")...), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, layers, err := volumes{"/t", tt.users, look, []mountPoint{{"/", "ext4"}, {"/fuse", "fuse.sshfs"}, {"/busy/inside", "ext4"}}}.twin([]specs.Mount{tt.in})
+			got, layers, err := volumes{"/t", tt.users, look, points, []mountPoint{{path: "/"}, {path: "/allows", denies: denials}, {path: "/allows"}}}.twin([]specs.Mount{tt.in})
 			if tt.want.Destination == "" {
 				if err == nil || tt.err != nil && !errors.Is(err, tt.err) {
 					t.Errorf("%+v, %v, want an error (%v)", got, err, tt.err)
