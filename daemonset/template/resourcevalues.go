@@ -93,7 +93,11 @@ func parseMode(mode string, warn report) (*fs.FileMode, error) {
 	}
 	m := fs.FileMode(n).Perm()
 	if !strings.HasPrefix(mode, "0") {
-		warn("mode", "mode %q is read as a decimal number, as confd does, and gives %#o; write \"0%s\"", mode, m, mode)
+		octal := "0" + mode
+		if _, err := strconv.ParseUint(octal, 0, 32); err != nil {
+			octal = "0644"
+		}
+		warn("mode", "mode %q is read as a decimal number, as confd does, and gives %#o; write %q", mode, m, octal)
 	} else if n != uint64(m) {
 		warn("mode", "mode %q gives %#o: set-user-ID, set-group-ID and sticky are dropped, as confd does", mode, m)
 	}

@@ -124,7 +124,13 @@ func readFile(root *os.Root, name string, limit int64) ([]byte, error) {
 func reason(err error) string {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {
-		return pathError.Err.Error()
+		err = pathError.Err
+	}
+	if err.Error() == escapes {
+		return "it is a symbolic link, or below one, that is absolute or leads out of the confdir; make it relative, and to what is inside"
 	}
 	return err.Error()
 }
+
+// escapes is what os.Root says of such a link; the error has no name.
+const escapes = "path escapes from parent"
