@@ -169,7 +169,7 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs 
 		a.sayUndecided(targets, said)
 		// What could not be read may run: its record is not for the broom.
 		if !swept && node.Err == nil {
-			swept = a.sweep(node.Containers)
+			swept = a.sweep(node)
 		}
 		waiting := slices.ContainsFunc(targets, func(t daemonset.Target) bool { return t.State == daemonset.Waiting })
 		if waiting || !swept && node.Err == nil {
@@ -217,16 +217,16 @@ func list(names []string) string {
 }
 
 // sweep drops the records of containers that have gone, also those that went
-// while no agent ran; ids are never reused. It answers false while an apply to
-// one of them is still under way.
-func (a *Agent) sweep(containers []daemonset.Container) (done bool) {
+// while no agent ran; ids are never reused. One that is frozen has not gone. It answers
+// false while an apply to one of them is still under way.
+func (a *Agent) sweep(node pods.Update) (done bool) {
 	ids, err := a.Applier.Store.IDs()
 	if err != nil {
 		a.Log.WithError(err).Warn("cannot list the records of targets; those of containers that are gone may stay")
 	}
 	done = true
 	for _, id := range ids {
-		if slices.ContainsFunc(containers, func(c daemonset.Container) bool { return c.ID == id }) || a.begun.has(id) {
+		if slices.ContainsFunc(node.Containers, func(c daemonset.Container) bool { return c.ID == id }) || slices.Contains(node.Paused, id) || a.begun.has(id) {
 			continue
 		}
 		switch err := a.Applier.Store.Remove(id); {

@@ -3,11 +3,17 @@ package agent_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/pods"
 	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
@@ -112,6 +118,50 @@ func TestPidOfAnother(t *testing.T) {
 	wantUntouched(t, other, before)
 	if got := exec(t, other, "cat "+conf); strings.Contains(got, "secret") {
 		t.Errorf("the other container has %q", got)
+	}
+}
+
+// TestFrozen: a container that is frozen has not gone, and what is known of it holds when it goes on.
+func TestFrozen(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	r.live(c, r.put("one"))
+	before := r.live(c, r.put("two"))
+	client, err := pods.Dial("unix://"+r.node.Socket(), "k8s.io")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx := namespaces.WithNamespace(t.Context(), "k8s.io")
+	container, err := client.Containerd().LoadContainer(ctx, c.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	task, err := container.Task(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := task.Pause(ctx); err != nil {
+		t.Fatal(err)
+	}
+	resume := sync.OnceFunc(func() {
+		if err := task.Resume(context.WithoutCancel(ctx)); err != nil {
+			t.Error(err)
+		}
+	})
+	defer resume() // nobody can end it before
+	eventually(t, "the agent lets go of it", func() error {
+		if v := r.agent.View(); slices.ContainsFunc(v.Targets, func(v daemonset.TargetView) bool { return v.ContainerID == c.ID }) {
+			return fmt.Errorf("the view is %+v", v)
+		}
+		return nil
+	})
+	resume()
+	after := r.live(c, r.put("three"))
+	if after.Reloads != before.Reloads+1 {
+		t.Errorf("%d reloads, want %d: what was known of it is lost", after.Reloads, before.Reloads+1)
 	}
 }
 

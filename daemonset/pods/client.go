@@ -36,7 +36,7 @@ type Client struct {
 // the socket: the error then wraps [ErrAway], and [fs.ErrNotExist] or
 // [fs.ErrPermission] where that is the cause.
 func Dial(socket, namespace string) (*Client, error) {
-	path, err := socketPath(socket)
+	path, err := SocketPath(socket)
 	if err != nil {
 		return nil, err
 	}
@@ -115,8 +115,8 @@ func dialSocket(ctx context.Context, path string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", path)
 }
 
-// socketPath turns a path or a unix:// URL into an absolute path.
-func socketPath(socket string) (string, error) {
+// SocketPath turns a path or a unix:// URL into an absolute path.
+func SocketPath(socket string) (string, error) {
 	// unix(7): sun_path holds 108 bytes with its end.
 	const longest = 107
 	path, isURL := strings.CutPrefix(socket, "unix://")

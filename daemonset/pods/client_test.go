@@ -27,9 +27,9 @@ func TestSocketPath(t *testing.T) {
 		{socket: "/" + strings.Repeat("x", 107), err: "at most 107"},
 	}
 	for _, tt := range tests {
-		got, err := socketPath(tt.socket)
+		got, err := SocketPath(tt.socket)
 		if got != tt.want || (err != nil) != (tt.err != "") || err != nil && !strings.Contains(err.Error(), tt.err) {
-			t.Errorf("socketPath(%q) = %q, %v; want %q, %q", tt.socket, got, err, tt.want, tt.err)
+			t.Errorf("SocketPath(%q) = %q, %v; want %q, %q", tt.socket, got, err, tt.want, tt.err)
 		}
 	}
 }

@@ -45,6 +45,7 @@ type inventory struct {
 	boxes   map[string]podSandbox           // by sandbox id
 	running map[string]initProcess          // by id, also of what is no pod's container
 	trouble map[string]error                // by id of a running container
+	paused  map[string]bool                 // ids of what is frozen
 }
 
 func newInventory(client *containerd.Client, node string) *inventory {
@@ -57,6 +58,7 @@ func newInventory(client *containerd.Client, node string) *inventory {
 		boxes:     make(map[string]podSandbox),
 		running:   make(map[string]initProcess),
 		trouble:   make(map[string]error),
+		paused:    make(map[string]bool),
 	}
 }
 
@@ -120,12 +122,15 @@ func (v *inventory) relist(ctx context.Context) error {
 		return fmt.Errorf("list tasks: %w", err)
 	}
 	was := v.running
-	v.running, v.trouble = make(map[string]initProcess), make(map[string]error)
+	v.running, v.trouble, v.paused = make(map[string]initProcess), make(map[string]error), make(map[string]bool)
 	seen := make(map[string]bool)
 	for _, p := range list.Tasks {
 		seen[p.ID] = p.Status != task.Status_UNKNOWN
 		if p.Status == task.Status_RUNNING {
 			v.running[p.ID] = initOf(int(p.Pid))
+		}
+		if frozen(p.Status) {
+			v.paused[p.ID] = true
 		}
 	}
 	for id, first := range was {
@@ -155,7 +160,8 @@ func (v *inventory) refresh(ctx context.Context, id string) error {
 	case err != nil:
 		return fmt.Errorf("task %s: %w", id, err)
 	}
-	switch got.Process.GetStatus() {
+	delete(v.paused, id)
+	switch status := got.Process.GetStatus(); status {
 	case task.Status_UNKNOWN:
 		return fmt.Errorf("task %s: %w", id, errNoAnswer)
 	case task.Status_RUNNING:
@@ -167,9 +173,14 @@ func (v *inventory) refresh(ctx context.Context, id string) error {
 	default:
 		delete(v.running, id)
 		delete(v.trouble, id)
+		if frozen(status) {
+			v.paused[id] = true
+		}
 	}
 	return nil
 }
+
+func frozen(s task.Status) bool { return s == task.Status_PAUSED || s == task.Status_PAUSING }
 
 // learnRunning reads the facts of what runs and is not known yet: at the first
 // time all at once, later each by itself.
@@ -209,6 +220,7 @@ func (v *inventory) forget(id string) {
 	delete(v.boxes, id)
 	delete(v.running, id)
 	delete(v.trouble, id)
+	delete(v.paused, id)
 }
 
 // forgetExcept drops what containerd no longer has a task for.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -40,6 +41,8 @@ type Update struct {
 	// receiver's own, but what its elements point to is shared and must not
 	// be changed.
 	Containers []daemonset.Container
+	// Paused are the ids of those that are frozen, sorted: they do not run, and will.
+	Paused []string
 	// Err wraps [ErrAway] while containerd does not answer: Containers is then
 	// the last set known. It wraps [ErrUnreadable] when only some containers
 	// are missing or as last seen. Nil: all is well.
@@ -135,12 +138,12 @@ func (w *watch) follow(ctx context.Context) error {
 
 // publish calls notify if there is anything new to tell.
 func (w *watch) publish(err error) {
-	update := Update{Containers: w.inventory.containers(), Err: err}
-	if w.last != nil && text(w.last.Err) == text(err) && slices.EqualFunc(w.last.Containers, update.Containers, same) {
+	update := Update{Containers: w.inventory.containers(), Paused: slices.Sorted(maps.Keys(w.inventory.paused)), Err: err}
+	if w.last != nil && text(w.last.Err) == text(err) && slices.EqualFunc(w.last.Containers, update.Containers, same) && slices.Equal(w.last.Paused, update.Paused) {
 		return
 	}
 	w.last = &update
-	w.notify(Update{Containers: slices.Clone(update.Containers), Err: err})
+	w.notify(Update{Containers: slices.Clone(update.Containers), Paused: update.Paused, Err: err})
 }
 
 // same compares what can change: the facts of an id stay.
