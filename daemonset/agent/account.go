@@ -21,6 +21,7 @@ type deed struct {
 	revision int64  // of what was tried, also where it went back
 	digest   string // the same
 	back     bool   // what was placed last were the previous files
+	finished bool   // what was begun before is done
 	draining *int   // old workers that finish their requests still; nil: no reload was proved
 }
 
@@ -43,12 +44,23 @@ func (d *deed) place(want goal, rec *state.Record, result shim.Result, signal in
 	}
 }
 
+// conclude notes that what an earlier apply has begun is done, though there was nothing left to change.
+func (d *deed) conclude(rec state.Record) {
+	if d.finished = true; d.digest == "" {
+		d.revision, d.digest = rec.Revision, rec.Digest
+	}
+}
+
 // account tells of what an apply has changed, if anything: in the log, in the target's history,
 // and to who listens. The caller holds the container's lock.
 func (a *Applier) account(job Job, rec state.Record) {
 	did := job.did
+	what := "changed"
 	if len(did.wrote) == 0 && did.signal == "" && len(did.ran) == 0 {
-		return
+		if !did.finished {
+			return
+		}
+		what = "what was begun before is done"
 	}
 	e := state.Entry{Event: daemonset.Event{
 		Time: time.Now(), Kind: daemonset.Change, By: a.By, State: rec.State, Reason: rec.Reason,
@@ -61,7 +73,7 @@ func (a *Applier) account(job Job, rec state.Record) {
 	if err := a.Store.Tell(job.Target.Container.String(), e); err != nil {
 		log.WithError(err).Warn("a change is not in the target's history")
 	}
-	log.WithFields(logrus.Fields{"wrote": strings.Join(e.Wrote, ","), "signal": e.Signal, "ran": strings.Join(e.Ran, "; ")}).Info("changed")
+	log.WithFields(logrus.Fields{"wrote": strings.Join(e.Wrote, ","), "signal": e.Signal, "ran": strings.Join(e.Ran, "; ")}).Info(what)
 	if a.Tell != nil {
 		a.Tell(e.Event)
 	}

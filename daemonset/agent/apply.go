@@ -85,6 +85,9 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 		if saveErr != nil {
 			err = errors.Join(err, fmt.Errorf("keep the record of %s: %w", job.Target.Container, saveErr))
 		}
+		if before.Next != nil && rec.Next == nil && err == nil {
+			job.did.conclude(rec)
+		}
 		a.account(job, rec)
 		if saveErr == nil {
 			a.Store.Tidy(rec)

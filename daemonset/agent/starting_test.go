@@ -303,3 +303,25 @@ func TestStartRestarts(t *testing.T) {
 	third := r.replica(4, recording)
 	wantPlaced(t, r, third.Container("nginx"), "right", revision)
 }
+
+// TestStartInHistory: what was placed before the start can be gone back to, also where no reload proves it.
+func TestStartInHistory(t *testing.T) {
+	t.Parallel()
+	r := newStartRig(t, testenv.SharedNode(t, testenv.V2), "off")
+	r.profile(r.name, `container = "nginx"`)
+	r.start()
+	r.registered(1)
+	revision := r.put("right")
+	r.applied(r.replica(1, recording).Container("nginx"), revision)
+	second := r.replica(2, recording)
+	c := second.Container("nginx")
+	wantPlaced(t, r, c, "right", revision)
+	s := r.applied(c, revision)
+	eventually(t, "the history leads back to it", func() error {
+		entries, err := r.applier.Store.History(s.Namespace + "/" + s.Pod + "/" + s.Name)
+		if err != nil || len(entries) != 2 || entries[1].State != daemonset.Applied || len(entries[1].Files) != 1 || entries[1].Revision < revision {
+			return fmt.Errorf("the history is %+v, %v", entries, err)
+		}
+		return nil
+	})
+}
