@@ -113,11 +113,22 @@ func (a *Agent) etcd(failed error) {
 	if failed != nil {
 		s.errors++
 	}
-	away := ""
+	away, told := "", false
 	for _, f := range s.feeds {
-		if err := f.current().away; f.told.Load() && errors.Is(err, source.ErrUnavailable) {
+		if !f.told.Load() {
+			continue
+		}
+		told = true
+		if err := f.current().away; errors.Is(err, source.ErrUnavailable) {
 			away = err.Error()
 		}
+	}
+	switch {
+	case len(s.feeds) == 0:
+		s.etcd = "" // nobody asks it anything: that it is away is nobody's trouble, and that it is back not known
+		return
+	case !told:
+		return // nor is it known by those who have only just begun to ask
 	}
 	a.reachable(daemonset.Etcd, "etcd", &s.etcd, away)
 }

@@ -87,7 +87,7 @@ func (s *stand) took(ok bool, at time.Time) {
 // compare begins to count how long the target is behind with the first revision that is
 // not in place: more of them must not make it look younger.
 func (s *stand) compare() {
-	inPlace := s.State == daemonset.Live || s.State == daemonset.Applied || s.State == daemonset.Stale
+	inPlace := s.State == daemonset.Live || s.State == daemonset.Applied || s.State == daemonset.Stale || s.State == daemonset.Paused
 	switch {
 	case s.revision == 0 || inPlace && s.Revision == s.revision:
 		s.Behind = time.Time{}

@@ -91,6 +91,17 @@ func TestStand(t *testing.T) {
 			heard(s, 5, 0)
 			note(s, daemonset.Waiting, 0, 0, 1)
 		}, daemonset.TargetView{Behind: at(0)}},
+		"paused, and in place": {func(s *stand) {
+			heard(s, 5, 0)
+			note(s, daemonset.Live, 5, 1, 1)
+			note(s, daemonset.Paused, 5, 1, 2)
+		}, daemonset.TargetView{Results: results(daemonset.Live, 1), Took: &yes, TookAt: at(1)}},
+		"paused, and behind": {func(s *stand) {
+			heard(s, 5, 0)
+			note(s, daemonset.Live, 5, 1, 1)
+			note(s, daemonset.Paused, 5, 1, 2)
+			heard(s, 6, 3)
+		}, daemonset.TargetView{Results: results(daemonset.Live, 1), Took: &yes, TookAt: at(1), Behind: at(3)}},
 		"nothing proves it": {func(s *stand) {
 			heard(s, 5, 0)
 			note(s, daemonset.Applied, 5, 0, 1)
