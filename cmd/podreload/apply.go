@@ -67,7 +67,11 @@ func applyOne(ctx context.Context, applier *agent.Applier, job agent.Job, dry bo
 	t := job.Target.Container
 	r := applied{Container: t.ID, Name: t.Name, Pod: t.Pod.Name, Namespace: t.Pod.Namespace, Profile: job.Target.Profile, Changed: []string{}}
 	if dry {
-		differences, err := applier.Look(ctx, job, false)
+		err := applier.Paused(job)
+		var differences []agent.Difference
+		if err == nil {
+			differences, err = applier.Look(ctx, job, false)
+		}
 		if err != nil {
 			r.Result, r.Reason = string(agent.StateOf(err)), err.Error()
 			return r, err

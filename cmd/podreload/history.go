@@ -96,5 +96,9 @@ func historyOf(ctx context.Context, c *cli.Command, store *state.Store) (string,
 	if err != nil {
 		return "", err
 	}
+	if t.Container.ID == "" {
+		return "", notFoundf("no container of %s/%s is chosen: %s; a history has the container's whole name, namespace/pod/container",
+			t.Container.Pod.Namespace, t.Container.Pod.Name, t.Reason)
+	}
 	return t.Container.String(), nil
 }

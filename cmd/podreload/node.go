@@ -157,18 +157,25 @@ func (v *view) statuses(c *cli.Command) ([]daemonset.Status, error) {
 	switch _, endpoint, running := store.Running(); {
 	case !running:
 		logrus.Warn("no podreload daemon runs with this --state; what is shown was true when it was last applied")
-	case endpoint != c.String("runtime-endpoint"):
+	case !sameSocket(endpoint, c.String("runtime-endpoint")):
 		logrus.Warnf("the podreload daemon of this --state follows %s; what is shown was true when it was last applied", endpoint)
 	}
 	var out []daemonset.Status
 	for _, t := range v.targets {
 		s, err := v.status(store, t)
-		if err != nil {
-			return nil, err
+		if err != nil { // that of one target says nothing of the others
+			s.State, s.Reason = daemonset.Failed, err.Error()
 		}
 		out = append(out, s)
 	}
 	return out, nil
+}
+
+// sameSocket compares two endpoints, each a path or a URL.
+func sameSocket(a, b string) bool {
+	pathA, errA := pods.SocketPath(a)
+	pathB, errB := pods.SocketPath(b)
+	return a == b || errA == nil && errB == nil && pathA == pathB
 }
 
 // status is the record of one target, or what stands for it where there is none.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -139,15 +140,36 @@ func printTemplate(w io.Writer, text string, value any) error {
 	if err != nil {
 		return err
 	}
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // a revision as a float is shown in parts
 	var generic any
-	if err := json.Unmarshal(b, &generic); err != nil {
+	if err := d.Decode(&generic); err != nil {
 		return err
 	}
-	if err := t.Execute(w, generic); err != nil {
+	if err := t.Execute(w, integers(generic)); err != nil {
 		return fmt.Errorf("--template: %w", err)
 	}
 	_, err = fmt.Fprintln(w)
 	return err
+}
+
+// integers makes whole numbers of what was decoded as a number.
+func integers(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if n, err := v.Int64(); err == nil {
+			return n
+		}
+	case map[string]any:
+		for key, inner := range v {
+			v[key] = integers(inner)
+		}
+	case []any:
+		for i, inner := range v {
+			v[i] = integers(inner)
+		}
+	}
+	return v
 }
 
 // id is a container's id as the flags want it shown.

@@ -81,12 +81,14 @@ func TestTableAligns(t *testing.T) {
 func TestPrintTemplate(t *testing.T) {
 	type row struct {
 		Name string `json:"name"`
+		Size int64  `json:"size"`
 	}
-	rows := []row{{"one"}, {"two"}}
+	rows := []row{{"one", 1234567}, {"two", 1}}
 	for text, want := range map[string]string{
 		`{{range .}}{{.name}} {{end}}`: "one two \n",
-		`{{json .}}`:                   `[{"name":"one"},{"name":"two"}]` + "\n",
-		`{{(index . 0).name | upper}}`: "ONE\n",
+		`{{json .}}`:                   `[{"name":"one","size":1234567},{"name":"two","size":1}]` + "\n",
+		`{{(index . 0).size}} {{eq (index . 1).size 1}}`: "1234567 true\n",
+		`{{(index . 0).name | upper}}`:                   "ONE\n",
 	} {
 		var out bytes.Buffer
 		if err := printTemplate(&out, text, rows); err != nil || out.String() != want {

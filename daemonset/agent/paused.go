@@ -29,6 +29,17 @@ func (a *Applier) paused(job Job, rec *state.Record) (pinned *goal, err error) {
 	return &want, nil
 }
 
+// Paused says what keeps an apply from what its snapshot makes of the profile: an error of the
+// state Paused. Nil where nobody does.
+func (a *Applier) Paused(job Job) error {
+	rec := a.record(job.Target)
+	pinned, err := a.paused(job, &rec)
+	if pinned != nil {
+		return pinned.instead
+	}
+	return err
+}
+
 // pin is the goal of a target that a person took back to files of its history.
 func (a *Applier) pin(job Job, p state.Pause, rec *state.Record) (goal, error) {
 	target := job.Target.Container.String()
