@@ -162,7 +162,7 @@ func (c *Checker) tryCommand(ctx context.Context, t Trial, target *nsenter.Proce
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout+command.Timeout)
 	defer cancel()
-	twin, err := c.newTwin(b, t.Container.ID, target.Pid(), command, size(t))
+	twin, err := c.newTwin(b, t, target.Pid(), command)
 	c.behind.Add(1)
 	defer func() {
 		go func() {

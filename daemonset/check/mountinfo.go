@@ -10,8 +10,9 @@ import (
 // mountPoint is where something is mounted, what kind of filesystem it is, and what of it does
 // not count there.
 type mountPoint struct {
-	path, kind string
-	denies     []string // of denials
+	path, kind   string
+	denies       []string // of denials
+	device, root string   // whose files, and from where on, it shows
 }
 
 // denials are the options of a mount that take something from who is in it.
@@ -29,7 +30,7 @@ func mountPointsOf(process string) ([]mountPoint, error) {
 	return parseMountinfo(b), nil
 }
 
-// parseMountinfo takes the fifth field of each line, the sixth, and the first behind the hyphen
+// parseMountinfo takes the third to the sixth field of each line, and the first behind the hyphen
 // that ends the optional ones: proc_pid_mountinfo(5).
 func parseMountinfo(b []byte) []mountPoint {
 	var points []mountPoint
@@ -38,7 +39,7 @@ func parseMountinfo(b []byte) []mountPoint {
 		if len(fields) <= 4 {
 			continue
 		}
-		p := mountPoint{path: unescape(fields[4])}
+		p := mountPoint{path: unescape(fields[4]), device: fields[2], root: unescape(fields[3])}
 		if i := slices.Index(fields, "-"); i > 5 && i+1 < len(fields) {
 			p.kind = fields[i+1]
 			for option := range strings.SplitSeq(fields[5], ",") {

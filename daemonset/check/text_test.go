@@ -39,7 +39,7 @@ func TestParseMountinfo(t *testing.T) {
 short line
 `
 	points := parseMountinfo([]byte(text))
-	if diff := cmp.Diff([]mountPoint{{path: "/", kind: "ext4"}, {`/a b\c`, "tmpfs", []string{"nosuid", "noexec"}}}, points, cmp.AllowUnexported(mountPoint{})); diff != "" {
+	if diff := cmp.Diff([]mountPoint{{"/", "ext4", nil, "254:0", "/"}, {`/a b\c`, "tmpfs", []string{"nosuid", "noexec"}, "0:5", "/"}}, points, cmp.AllowUnexported(mountPoint{})); diff != "" {
 		t.Errorf("mount points (-want +got):\n%s", diff)
 	}
 	for path, want := range map[string]string{"/": "ext4", "/a": "ext4", `/a b\c`: "tmpfs", `/a b\c/d`: "tmpfs", `/a b\cd`: "ext4"} {

@@ -47,6 +47,14 @@ type Verdict struct {
 	Remembered bool          // an equal trial passed before; nothing was run
 }
 
+func (t Trial) paths() []string {
+	paths := make([]string, len(t.Files))
+	for i, f := range t.Files {
+		paths[i] = f.Path
+	}
+	return paths
+}
+
 func (t Trial) sensitive() bool {
 	for _, f := range t.Files {
 		if f.Sensitive {

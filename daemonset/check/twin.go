@@ -41,15 +41,15 @@ const overhead = 256 << 20
 
 // newTwin makes the folders and mounts of a twin and its spec. The caller clears it
 // away, also after an error.
-func (c *Checker) newTwin(b bundle, target string, pid int, command Command, size int64) (*twin, error) {
+func (c *Checker) newTwin(b bundle, trial Trial, pid int, command Command) (*twin, error) {
 	var random [8]byte
 	rand.Read(random[:]) // never fails
-	t := &twin{c: c, id: fmt.Sprintf("podreload-%x", random), target: target, binary: b.runtime}
+	t := &twin{c: c, id: fmt.Sprintf("podreload-%x", random), target: trial.Container.ID, binary: b.runtime}
 	t.dir = filepath.Join(c.dir, t.id)
-	return t, c.node.do(func() error { return t.prepare(b, pid, command, size) })
+	return t, c.node.do(func() error { return t.prepare(b, trial, pid, command) })
 }
 
-func (t *twin) prepare(b bundle, pid int, command Command, size int64) error {
+func (t *twin) prepare(b bundle, trial Trial, pid int, command Command) error {
 	spec, err := parseSpec(b.spec)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (t *twin) prepare(b bundle, pid int, command Command, size int64) error {
 	if err != nil {
 		return err
 	}
-	mounts, layers, err := volumes{dir: t.dir, users: hasUserNamespace(spec), look: lookAt, points: points, theirs: theirs}.twin(spec.Mounts)
+	mounts, layers, err := volumes{dir: t.dir, users: hasUserNamespace(spec), look: lookAt, points: points, theirs: theirs, files: trial.paths()}.twin(spec.Mounts)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (t *twin) prepare(b bundle, pid int, command Command, size int64) error {
 		return err
 	}
 	// Twice the files: one is staged beside the one that it replaces.
-	if err := t.mount("tmpfs", "tmpfs", t.dir, fmt.Sprintf("%s,size=%d", who, overhead+2*size)); err != nil {
+	if err := t.mount("tmpfs", "tmpfs", t.dir, fmt.Sprintf("%s,size=%d", who, overhead+2*size(trial))); err != nil {
 		return err
 	}
 	for _, l := range append(layers, rootLayer) {

@@ -143,6 +143,25 @@ func TestVolumeDenies(t *testing.T) {
 	}
 }
 
+// TestVolumeTwice: what is new in a directory is new by each of its mounts.
+func TestVolumeTwice(t *testing.T) {
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	volume := t.TempDir()
+	if err := os.WriteFile(filepath.Join(volume, "site.conf"), []byte("old\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{Mounts: []testenv.Mount{
+		{HostPath: volume, ContainerPath: "/reads", ReadOnly: true}, {HostPath: volume, ContainerPath: "/writes"},
+	}})
+	v, err := r.check(r.trial(c, file("/writes/site.conf", "new\n"), "cat", "/reads/site.conf"))
+	if err != nil || strings.TrimSpace(v.Output) != "new" {
+		t.Errorf("the twin reads %q, %v", v.Output, err)
+	}
+	if b, err := os.ReadFile(filepath.Join(volume, "site.conf")); string(b) != "old\n" {
+		t.Errorf("in the volume is %q, %v", b, err)
+	}
+}
+
 // TestUnproved: what Verify does not find is no verdict.
 func TestUnproved(t *testing.T) {
 	r := newRig(t, testenv.SharedNode(t, testenv.V2))

@@ -54,6 +54,7 @@ type volumes struct {
 	look   func(string) (source, error) // says what a source is
 	points []mountPoint                 // the node's
 	theirs []mountPoint                 // the target's
+	files  []string                     // what the trial writes
 }
 
 // twin edits the target's mounts so that the twin writes into none of them.
@@ -63,6 +64,8 @@ type volumes struct {
 //   - In a pod with a user namespace it becomes a bind mount of an overlay that we
 //     mount: the runtime mounts as root of that namespace, which may not, and
 //     the ids of an overlay cannot be shifted as those of its layers can.
+//   - Where the trial writes into a directory that is mounted twice, all its mounts are bind mounts
+//     of one overlay that we mount: see doubles.
 //   - A file becomes read-only. To put another over it would make its mount
 //     point, an empty file, in the live volume.
 //   - What the target's mount denies (set-user-id programs, devices, execution) is denied in the
@@ -70,9 +73,12 @@ type volumes struct {
 //   - All else stays as it is: what is read-only already, and what is new with
 //     each container.
 func (v volumes) twin(mounts []specs.Mount) (twin []specs.Mount, layers []layer, err error) {
-	for _, m := range mounts {
+	doubles := v.doubles(mounts)
+	one := make(map[place]layer)
+	for i, m := range mounts {
 		m.Options = private(m.Options)
-		if !bound(m) || readOnly(m) {
+		at, double := doubles[i]
+		if !bound(m) || readOnly(m) && !double {
 			twin = append(twin, m)
 			continue
 		}
@@ -83,12 +89,18 @@ func (v volumes) twin(mounts []specs.Mount) (twin []specs.Mount, layers []layer,
 		case !from.dir:
 			m.Options = append(without(m.Options, "rw"), append(v.denies(m.Destination, from.real), "ro")...)
 		default:
-			l := layer{lower: m.Source, name: fmt.Sprintf("volume-%d", len(layers)), like: from, ours: v.users, shifted: shifted(m)}
+			l, made := one[at]
+			if !made {
+				l = layer{lower: m.Source, name: fmt.Sprintf("volume-%d", len(layers)), like: from, ours: v.users || double, shifted: shifted(m)}
+				layers = append(layers, l)
+			}
+			if double {
+				one[at] = l
+			}
 			if m, err = v.overlay(m, l); err != nil {
 				return nil, nil, err
 			}
 			m.Options = append(m.Options, v.denies(m.Destination, from.real)...)
-			layers = append(layers, l)
 		}
 		twin = append(twin, m)
 	}
@@ -121,8 +133,14 @@ func (v volumes) overlay(m specs.Mount, l layer) (specs.Mount, error) {
 		return m, nil
 	}
 	if kind := mountOf(v.points, l.like.real).kind; !slices.Contains(local, kind) {
-		return m, fmt.Errorf("%w: the volume at %s is a filesystem of kind %q, in a pod with a user namespace (hostUsers: false)",
-			ErrUnsupported, m.Destination, kind)
+		why := "in a pod with a user namespace (hostUsers: false)"
+		if !v.users {
+			why = "and mounted twice"
+		}
+		return m, fmt.Errorf("%w: the volume at %s is a filesystem of kind %q, %s", ErrUnsupported, m.Destination, kind, why)
+	}
+	if l.shifted != shifted(m) {
+		return m, fmt.Errorf("%w: the volume at %s is mounted twice, once with its ids mapped and once without", ErrUnsupported, m.Destination)
 	}
 	m.Source, m.UIDMappings, m.GIDMappings = l.merged(v.dir), nil, nil
 	m.Options = without(m.Options, "idmap", "ridmap")

@@ -31,7 +31,7 @@ func TestTwinMounts(t *testing.T) {
 		m.UIDMappings, m.GIDMappings = []specs.LinuxIDMapping{{HostID: 1 << 20, Size: 1 << 16}}, []specs.LinuxIDMapping{{HostID: 1 << 20, Size: 1 << 16}}
 		return m
 	}
-	points := []mountPoint{{path: "/", kind: "ext4"}, {path: "/fuse", kind: "fuse.sshfs"}, {path: "/busy/inside", kind: "ext4"}, {"/denies", "ext4", denials}}
+	points := []mountPoint{{path: "/", kind: "ext4"}, {path: "/fuse", kind: "fuse.sshfs"}, {path: "/busy/inside", kind: "ext4"}, {path: "/denies", kind: "ext4", denies: denials}}
 	for name, tt := range map[string]struct {
 		in    specs.Mount
 		want  specs.Mount
@@ -91,7 +91,7 @@ func TestTwinMounts(t *testing.T) {
 		"beside, not in, a name":          {mount("/v", "bind", "/bus", "bind"), mount("/v", "overlay", "overlay", overlay("0", "/bus")...), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, layers, err := volumes{"/t", tt.users, look, points, []mountPoint{{path: "/"}, {path: "/allows", denies: denials}, {path: "/allows"}}}.twin([]specs.Mount{tt.in})
+			got, layers, err := volumes{"/t", tt.users, look, points, []mountPoint{{path: "/"}, {path: "/allows", denies: denials}, {path: "/allows"}}, nil}.twin([]specs.Mount{tt.in})
 			if tt.want.Destination == "" {
 				if err == nil || tt.err != nil && !errors.Is(err, tt.err) {
 					t.Errorf("%+v, %v, want an error (%v)", got, err, tt.err)
