@@ -195,11 +195,12 @@ func TestKeeperTrims(t *testing.T) {
 		defer cancel()
 		synctest.Wait()
 		for i := range many {
-			saved, err := store.Keep(id, []daemonset.File{{Path: "/a", Data: fmt.Append(nil, i)}})
+			files := []daemonset.File{{Path: "/a", Data: fmt.Append(nil, i)}}
+			saved, err := store.Keep(id, files)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := store.Tell("default/web/nginx", state.Entry{Event: daemonset.Event{ContainerID: id, Time: time.Now()}, Files: saved}); err != nil {
+			if err := store.Tell("default/web/nginx", state.Entry{Event: daemonset.Event{ContainerID: id, Time: time.Now(), Digest: daemonset.Digest(files)}, Files: saved}); err != nil {
 				t.Fatal(err)
 			}
 		}
