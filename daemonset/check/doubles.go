@@ -23,6 +23,9 @@ func placeOf(points []mountPoint, path string) place {
 // Where one shows a folder of what another shows each has its own: the way from one to the other is the
 // container's to bend, and the runtime would follow it.
 func (v volumes) doubles(mounts []specs.Mount) map[int]place {
+	if !slices.ContainsFunc(mounts, v.written) {
+		return nil // as mostly: no source need be looked at
+	}
 	type shown struct {
 		by                []int // mounts
 		writable, written bool
