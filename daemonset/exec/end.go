@@ -77,12 +77,14 @@ func (p *process) endStarting(ctx context.Context, since uint64) error {
 		if err != nil || info.StartTime < since || !strings.HasPrefix(info.Comm, "runc:[") || !container.SameContainer(info) {
 			continue
 		}
-		if m, err := nsenter.Pin(pid); err == nil {
+		m, err := nsenter.PinStarted(pid, info.StartTime)
+		if err != nil {
+			continue
+		}
+		if fromOutside(m, container) {
 			t.members[pid] = m
-			if m.StartTime() != info.StartTime || !fromOutside(m, container) {
-				delete(t.members, pid)
-				m.Close()
-			}
+		} else {
+			m.Close()
 		}
 	}
 	return t.kill(ctx)
