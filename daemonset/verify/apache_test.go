@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/podreload/podreload/testenv"
 )
@@ -74,5 +75,31 @@ func testApache(t *testing.T, node *testenv.Node, mpm string) {
 		if !errors.Is(err, ErrGone) || !strings.Contains(err.Error(), "a bad configuration does that") {
 			t.Errorf("got %v, want %v that says why", err, ErrGone)
 		}
+	})
+}
+
+// TestHelper has a child that has all that a worker has, and has not come to run yet: it may be
+// the helper of mod_cgid, which closes it as the first thing that it does.
+func TestHelper(t *testing.T) {
+	tr := plant(t, node{Name: "apache2", Listen: true})
+	p, master := preset(t, "apache"), pin(t, tr.pid)
+	tr.do(t, "spin")
+	if serving, _, err := p.Census(master); err != nil || serving != 1 {
+		t.Fatalf("%d workers, %v: want one that looks like it", serving, err)
+	}
+	pr, err := p.Before(master)
+	if !errors.Is(err, ErrNoServer) {
+		t.Errorf("got %v, want %v", err, ErrNoServer)
+	}
+	if err == nil {
+		pr.Close()
+	}
+	tr.do(t, "sleep")
+	poll(t, time.Now().Add(patience), func() bool {
+		pr, err := p.Before(master)
+		if err == nil {
+			pr.Close()
+		}
+		return err == nil
 	})
 }

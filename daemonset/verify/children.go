@@ -19,6 +19,7 @@ type child struct {
 
 	old      bool // runs what was before the reload
 	current  bool // has a pipe that the master did not have before
+	waited   bool // has been seen to sleep; asked of presets with Pipes alone
 	served   int  // looks in which it was a worker
 	relieved bool // was seen alive beside a worker that is newer
 }
@@ -56,6 +57,11 @@ func (pr *Proof) look() error {
 			continue // the second is what it was
 		}
 		role, err := roles.of(pid)
+		if err == nil && role == worker && pr.preset.Pipes && !c.waited {
+			if c.waited, err = hasWaited(pid); !c.waited {
+				role = helper
+			}
+		}
 		if err == nil && role == worker && len(roles.pipes) > 0 {
 			c.current, err = roles.fds.has(pid, roles.pipes)
 		}

@@ -47,6 +47,7 @@ type node struct {
 	Cgroup   string // joined at the start, when set
 	Ignore   bool   // has no handler for SIGHUP
 	Exit     bool   // ends at once, and stays a zombie
+	Listen   bool   // on a TCP port, and has a pipe
 	Children []node
 }
 

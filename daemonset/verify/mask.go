@@ -65,6 +65,22 @@ func parseMask(status []byte, sig syscall.Signal) (mask, error) {
 	return m, nil
 }
 
+// hasWaited says whether the process has gone to sleep by itself yet (proc_pid_status(5),
+// voluntary_ctxt_switches, of its main thread), as every server does for a connection.
+func hasWaited(pid int) (bool, error) {
+	b, err := nsenter.ReadProc(pid, "status", maxStatus)
+	if err != nil {
+		return false, gone(pid, err)
+	}
+	_, after, _ := bytes.Cut(b, []byte("\nvoluntary_ctxt_switches:"))
+	number, _, _ := bytes.Cut(after, []byte("\n"))
+	n, err := strconv.ParseUint(string(bytes.TrimSpace(number)), 10, 64)
+	if err != nil {
+		return false, fmt.Errorf("read /proc/%d/status: voluntary_ctxt_switches: %w", pid, err)
+	}
+	return n > 0, nil
+}
+
 // readTitle is the beginning of a process's command line, which is where
 // servers put their titles. It is the container's to write, and lies in its
 // memory: a process whose arguments are mapped from a filesystem that never

@@ -35,7 +35,8 @@ type Preset struct {
 
 	// Pipes says that the master opens a pipe for each generation of workers,
 	// after it has read the configuration: only who has one that it did not have
-	// before runs what is new.
+	// before runs what is new. What has not slept yet is no worker there: it may
+	// become a helper.
 	Pipes bool
 
 	// Blocks says that the master keeps Signal blocked but while it sleeps.
@@ -112,7 +113,9 @@ var presets = []Preset{{
 	// another pipe, through which the next reload will tell children to finish
 	// (open_logs of prefork, worker and event).
 	// mod_cgid's helper is a child of the executable too, but listens on a
-	// unix socket alone, on which no worker does.
+	// unix socket alone, on which no worker does. It has the pipe and the
+	// listening sockets of its parent as any child, until it closes the latter
+	// first of all (cgid_server of mod_cgid.c): before it has ever slept.
 	Name:      "apache",
 	Signal:    syscall.SIGUSR1,
 	Exe:       []string{"apache2", "httpd"},

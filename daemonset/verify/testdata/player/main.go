@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,6 +27,7 @@ type node struct {
 	Cgroup   string
 	Ignore   bool
 	Exit     bool
+	Listen   bool
 	Children []node
 }
 
@@ -37,6 +40,7 @@ type child struct {
 var children = map[int]*child{}
 
 func main() {
+	runtime.LockOSThread() // the children of fork end with their parent's thread
 	if err := play(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -59,6 +63,19 @@ func play() error {
 		signal.Ignore(syscall.SIGHUP)
 	} else {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
+	if n.Listen {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		r, w, err := os.Pipe()
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		defer w.Close()
 	}
 	for _, c := range n.Children {
 		if _, err := start(c); err != nil {
@@ -83,7 +100,7 @@ func play() error {
 	return nil
 }
 
-// obey does "start NODE", "kill PID", "title PID TITLE" and "retitle TITLE".
+// obey does "start NODE", "kill PID", "title PID TITLE", "retitle TITLE", "spin" and "sleep".
 func obey(line string, n node) (int, error) {
 	verb, rest, _ := strings.Cut(line, " ")
 	if verb == "start" {
@@ -99,6 +116,9 @@ func obey(line string, n node) (int, error) {
 			return 0, err
 		}
 		return 0, syscall.Exec("/proc/self/exe", []string{rest}, []string{"NODE=" + string(b)})
+	}
+	if verb == "spin" || verb == "sleep" {
+		return fork(verb == "sleep")
 	}
 	word, title, _ := strings.Cut(rest, " ")
 	pid, err := strconv.Atoi(word)
@@ -155,6 +175,24 @@ func start(n node) (int, error) {
 	}
 	children[pid] = c
 	return pid, err
+}
+
+// fork starts a child that executes nothing, as servers do, and sleeps or runs until its parent
+// ends. What it runs makes system calls and uses no memory of Go's, whose runtime is not there.
+func fork(sleep bool) (int, error) {
+	pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	switch {
+	case errno != 0:
+		return 0, errno
+	case pid > 0:
+		return int(pid), nil
+	}
+	syscall.RawSyscall(syscall.SYS_PRCTL, syscall.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0)
+	for {
+		if sleep {
+			syscall.RawSyscall6(syscall.SYS_PPOLL, 0, 0, 0, 0, 0, 0)
+		}
+	}
 }
 
 func (c *child) answer() (int, error) {
