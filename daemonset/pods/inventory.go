@@ -44,7 +44,7 @@ type inventory struct {
 	facts   map[string]*daemonset.Container // by id, without pid; nil for what is no pod's container
 	boxes   map[string]podSandbox           // by sandbox id
 	running map[string]initProcess          // by id, also of what is no pod's container
-	trouble map[string]error                // by id of a running container
+	trouble map[string]error                // by id of what is running or paused
 	paused  map[string]bool                 // ids of what is frozen
 }
 
@@ -121,7 +121,7 @@ func (v *inventory) relist(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list tasks: %w", err)
 	}
-	was := v.running
+	was, wasPaused := v.running, v.paused
 	v.running, v.trouble, v.paused = make(map[string]initProcess), make(map[string]error), make(map[string]bool)
 	seen := make(map[string]bool)
 	for _, p := range list.Tasks {
@@ -140,6 +140,12 @@ func (v *inventory) relist(ctx context.Context) error {
 			continue
 		}
 		v.running[id], v.trouble[id] = first, errNoAnswer
+	}
+	for id := range wasPaused {
+		if seen[id] || v.refresh(ctx, id) == nil {
+			continue
+		}
+		v.paused[id], v.trouble[id] = true, errNoAnswer
 	}
 	if err := v.learnRunning(ctx); err != nil {
 		return err
@@ -160,22 +166,22 @@ func (v *inventory) refresh(ctx context.Context, id string) error {
 	case err != nil:
 		return fmt.Errorf("task %s: %w", id, err)
 	}
-	delete(v.paused, id)
-	switch status := got.Process.GetStatus(); status {
-	case task.Status_UNKNOWN:
+	state := got.Process.GetStatus()
+	if state == task.Status_UNKNOWN {
 		return fmt.Errorf("task %s: %w", id, errNoAnswer)
-	case task.Status_RUNNING:
-		v.running[id] = initOf(int(got.Process.Pid))
-		delete(v.trouble, id)
-		if _, known := v.facts[id]; !known {
-			v.learn(ctx, id)
-		}
-	default:
+	}
+	delete(v.trouble, id)
+	delete(v.paused, id)
+	if state != task.Status_RUNNING {
 		delete(v.running, id)
-		delete(v.trouble, id)
-		if frozen(status) {
+		if frozen(state) {
 			v.paused[id] = true
 		}
+		return nil
+	}
+	v.running[id] = initOf(int(got.Process.Pid))
+	if _, known := v.facts[id]; !known {
+		v.learn(ctx, id)
 	}
 	return nil
 }
@@ -229,7 +235,7 @@ func (v *inventory) forgetExcept(tasks map[string]bool) {
 	for id, facts := range v.facts {
 		_, listed := tasks[id]
 		_, runs := v.running[id]
-		if !listed && !runs {
+		if !listed && !runs && !v.paused[id] {
 			v.forget(id)
 		} else if facts != nil {
 			used[facts.Pod.SandboxID] = true

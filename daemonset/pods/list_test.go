@@ -229,7 +229,7 @@ type anyValue struct {
 func (a *anyValue) GetTypeUrl() string { return a.url }
 func (a *anyValue) GetValue() []byte   { return a.value }
 
-// A shim that hangs does not make its container look gone.
+// A shim that hangs does not make its container look gone, running or frozen.
 func testHungShim(t *testing.T, node *testenv.Node, client *Client) {
 	pod := runPod(t, node, testenv.PodConfig{Name: "p", Containers: []testenv.ContainerConfig{{Name: "c", Command: sleep}}})
 	defer remove(t, pod)
@@ -242,14 +242,7 @@ func testHungShim(t *testing.T, node *testenv.Node, client *Client) {
 		t.Fatalf("got %v, want one container", want)
 	}
 	shim := parent(t, want[0].Pid)
-	stop(t, shim)
-	err := inventory.relist(t.Context())
-	if err := syscall.Kill(shim, syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	relistHung(t, inventory, shim)
 	if diff := cmp.Diff(want, inventory.containers()); diff != "" {
 		t.Errorf("while the shim hangs (-want +got):\n%s", diff)
 	}
@@ -261,6 +254,33 @@ func testHungShim(t *testing.T, node *testenv.Node, client *Client) {
 	}
 	if err := inventory.err(); err != nil {
 		t.Errorf("after the shim went on: %v", err)
+	}
+
+	id := want[0].ID
+	pause(t, client, id)
+	defer resume(t, client, id)
+	if err := inventory.relist(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	relistHung(t, inventory, shim)
+	if !inventory.paused[id] || inventory.facts[id] == nil || len(inventory.running) != 1 { // its sandbox
+		t.Errorf("while the shim of a frozen one hangs: paused %v, running %v", inventory.paused, inventory.running)
+	}
+	if err := inventory.err(); !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), "default/p/c") {
+		t.Errorf("got %v, want ErrUnreadable with the container's name", err)
+	}
+}
+
+// relistHung lists while a shim hangs.
+func relistHung(t *testing.T, inventory *inventory, shim int) {
+	t.Helper()
+	stop(t, shim)
+	err := inventory.relist(t.Context())
+	if err := syscall.Kill(shim, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
