@@ -38,18 +38,21 @@ func (w *work) look(at entry, path string) (existing, error) {
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFLNK {
 		none.taken = true
-		fd, err = openat2(w.root.Dir, path, unix.O_PATH, resolve)
+		var links []linkOwner
+		fd, links, err = w.walk(path)
 		if err == unix.ENOENT {
 			return none, nil
 		}
 		if err != nil {
 			return none, err
 		}
-		w.keep(fd)
 		if err := w.suits(fd); err != nil { // the kernel's files tell this process more than one inside
 			return none, err
 		}
-		if st, err = statx(fd); err != nil {
+		if st, err = statx(fd); err == nil {
+			err = w.mayRead(links, st)
+		}
+		if err != nil {
 			return none, err
 		}
 	}

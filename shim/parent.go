@@ -77,13 +77,32 @@ func (w *work) dir(name string, f File) (int, error) {
 	return dir, nil
 }
 
-// openDir opens a directory as the container sees it.
+// openDir opens a directory as the container sees it, where mostly no link is in the way.
 func (w *work) openDir(name string) (int, error) {
-	fd, err := openat2(w.root.Dir, name, unix.O_PATH|unix.O_DIRECTORY, resolve)
+	fd, err := openat2(w.root.Dir, name, unix.O_PATH|unix.O_DIRECTORY, resolve|unix.RESOLVE_NO_SYMLINKS)
+	switch err {
+	case nil:
+		return w.keep(fd), nil
+	case unix.ELOOP:
+		return w.linkedDir(name)
+	}
+	return -1, err
+}
+
+// linkedDir opens a directory that links lead to.
+func (w *work) linkedDir(name string) (int, error) {
+	dir, links, err := w.walk(name)
 	if err != nil {
 		return -1, err
 	}
-	return w.keep(fd), nil
+	st, err := statx(dir)
+	if err == nil && st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		err = unix.ENOTDIR
+	}
+	if err == nil {
+		err = w.mayWrite(links, st)
+	}
+	return dir, err
 }
 
 // suits refuses the kernel's own filesystems, where a file is a switch and not
