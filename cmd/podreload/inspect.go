@@ -52,7 +52,7 @@ var inspectCommand = &cli.Command{
 			found = append(found, i)
 			t.rows = append(t.rows, []string{id(c, s.ContainerID), s.Name, s.Pod, s.Namespace, s.Profile, string(s.State), s.Reason})
 		}
-		if len(found) == 1 {
+		if c.Args().Len() == 1 {
 			return print(c, found[0], t)
 		}
 		return print(c, found, t)

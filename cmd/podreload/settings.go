@@ -112,10 +112,13 @@ func (s fileSettings) values() map[string]string {
 // ETCDCTL_PASSWORD.
 func credentials(c *cli.Command) (user, password, file string, err error) {
 	user, password, _ = strings.Cut(c.String("user"), ":")
-	if user == "" || password != "" {
+	file = c.String("password-file")
+	switch {
+	case user == "" && file != "":
+		return "", "", "", fmt.Errorf("password file %s is for no user: give --user, too", file)
+	case user == "" || password != "":
 		return user, password, "", nil
-	}
-	if file = c.String("password-file"); file != "" {
+	case file != "":
 		return user, "", file, nil
 	}
 	if password = os.Getenv("ETCDCTL_PASSWORD"); password == "" {
