@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -85,16 +86,26 @@ func TestPrivateKeyStaysOutOfSight(t *testing.T) {
 		t.Errorf("the log tells it: %s", r.said)
 	}
 	found := 0
-	err = filepath.WalkDir(r.dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
+	look := func(path string, d fs.DirEntry) error {
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(text), secret) {
 			return err
 		}
-		text, err := os.ReadFile(path)
-		if err == nil && strings.Contains(string(text), secret) {
-			found++
-			if info, err := d.Info(); err != nil || info.Mode().Perm() != 0o600 || !strings.HasPrefix(path, r.path("run")) {
-				t.Errorf("a copy is in %s, mode %v, %v", path, info.Mode(), err)
-			}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if found++; info.Mode().Perm() != 0o600 || !strings.HasPrefix(path, r.path("run")) {
+			t.Errorf("a copy is in %s, mode %v", path, info.Mode())
+		}
+		return nil
+	}
+	err = filepath.WalkDir(r.dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			err = look(path, d)
+		}
+		if errors.Is(err, fs.ErrNotExist) { // of a twin, which is cleared away behind the answer
+			return nil
 		}
 		return err
 	})

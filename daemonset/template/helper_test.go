@@ -87,14 +87,17 @@ var someFacts = Facts{
 	Now: func() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) },
 }
 
-// resourceOf is a resource of a template's text, reading every key.
+// resourceOf is a resource of a template's text, reading every key. It has more time than one
+// of conf.d: what is to be too large is that on a busy machine, too.
 func resourceOf(t testing.TB, text string) *Resource {
 	t.Helper()
 	tmpl, err := parseTemplate("t", text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Resource{Name: "t.toml", Src: "t", Dest: "/t", Prefix: "/", Keys: []string{"/"}, tmpl: tmpl, limits: defaultLimits, size: new(atomic.Int64)}
+	patient := defaultLimits
+	patient.time = time.Minute
+	return &Resource{Name: "t.toml", Src: "t", Dest: "/t", Prefix: "/", Keys: []string{"/"}, tmpl: tmpl, limits: patient, size: new(atomic.Int64)}
 }
 
 // renderText renders a template's text as a profile of one resource.
