@@ -88,7 +88,7 @@ image: parts $(PARTS)/buildah/done ## build the Dockerfile with buildah and this
 	go run ./testenv/kubernetes/image -tag $(IMAGE) -version $(VERSION) -revision $$(git rev-parse HEAD) -platform $(PLATFORM) -o build/image/podreload.tar
 
 test: build parts ## unit and end-to-end tests on the real parts, with -race
-	go test -race -count=1 -timeout 30m ./...
+	go test -race -count=1 -timeout 60m ./...
 
 test-kubernetes: parts-kubernetes ## install the image and the manifests on a real Kubernetes of one node, and live with it
 	@for n in 1 2; do go run ./testenv/kubernetes/image -tag podreload.io/podreload:e2e-$$n -version e2e-$$n -o build/image/e2e-$$n.tar || exit 1; done

@@ -44,7 +44,7 @@ type inventory struct {
 	facts   map[string]*daemonset.Container // by id, without pid; nil for what is no pod's container
 	boxes   map[string]podSandbox           // by sandbox id
 	running map[string]initProcess          // by id, also of what is no pod's container
-	trouble map[string]error                // by id of what is running or paused
+	trouble map[string]error                // by id of what is running or paused, or may be
 	paused  map[string]bool                 // ids of what is frozen
 }
 
@@ -121,9 +121,9 @@ func (v *inventory) relist(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list tasks: %w", err)
 	}
-	was, wasPaused := v.running, v.paused
+	was, wasPaused, first := v.running, v.paused, len(v.facts) == 0
 	v.running, v.trouble, v.paused = make(map[string]initProcess), make(map[string]error), make(map[string]bool)
-	seen := make(map[string]bool)
+	seen := make(map[string]bool) // whether it answered
 	for _, p := range list.Tasks {
 		seen[p.ID] = p.Status != task.Status_UNKNOWN
 		if p.Status == task.Status_RUNNING {
@@ -133,23 +133,42 @@ func (v *inventory) relist(ctx context.Context) error {
 			v.paused[p.ID] = true
 		}
 	}
-	for id, first := range was {
-		// The list leaves out whose shim did not answer in time: that alone
-		// does not mean that it is gone.
-		if seen[id] || v.refresh(ctx, id) == nil {
-			continue
+	// A shim that did not answer in time makes its container UNKNOWN, or has it left out. That
+	// alone does not mean that it is gone, nor, where it was not known before, that it is none.
+	ask := func(id string) {
+		if v.refresh(ctx, id) == nil {
+			return
 		}
-		v.running[id], v.trouble[id] = first, errNoAnswer
+		if process, ran := was[id]; ran {
+			v.running[id] = process
+		}
+		if wasPaused[id] {
+			v.paused[id] = true
+		}
+		v.trouble[id] = errNoAnswer
+	}
+	for id := range was {
+		if !seen[id] {
+			ask(id)
+		}
 	}
 	for id := range wasPaused {
-		if seen[id] || v.refresh(ctx, id) == nil {
-			continue
+		if !seen[id] {
+			ask(id)
 		}
-		v.paused[id], v.trouble[id] = true, errNoAnswer
 	}
-	if err := v.learnRunning(ctx); err != nil {
+	for id, answered := range seen {
+		if _, ran := was[id]; !answered && !ran && !wasPaused[id] {
+			ask(id)
+		}
+	}
+	if first {
+		err = v.learnAll(ctx, seen, ask)
+	}
+	if err != nil {
 		return err
 	}
+	v.learnRest(ctx)
 	v.forgetExcept(seen)
 	return nil
 }
@@ -188,37 +207,53 @@ func (v *inventory) refresh(ctx context.Context, id string) error {
 
 func frozen(s task.Status) bool { return s == task.Status_PAUSED || s == task.Status_PAUSING }
 
-// learnRunning reads the facts of what runs and is not known yet: at the first
-// time all at once, later each by itself.
-func (v *inventory) learnRunning(ctx context.Context) error {
-	if len(v.facts) == 0 {
-		records, err := v.records.List(ctx)
-		if err != nil {
-			return fmt.Errorf("list containers: %w", err)
+// learnAll reads the facts of all at once, at the first time. Those that were not listed, and
+// have a record, are asked for.
+func (v *inventory) learnAll(ctx context.Context, seen map[string]bool, ask func(id string)) error {
+	records, err := v.records.List(ctx)
+	if err != nil {
+		return fmt.Errorf("list containers: %w", err)
+	}
+	var later []containers.Container
+	for _, record := range records {
+		_, isSandbox := record.Extensions[sandboxExtension]
+		_, isContainer := record.Extensions[containerExtension]
+		if _, listed := seen[record.ID]; !listed && (isSandbox || isContainer) {
+			ask(record.ID)
 		}
-		var later []containers.Container
-		for _, record := range records {
-			_, runs := v.running[record.ID]
-			_, isSandbox := record.Extensions[sandboxExtension]
-			switch {
-			case runs && isSandbox:
-				v.add(ctx, record)
-			case runs: // refers to its sandbox
-				later = append(later, record)
-			}
-		}
-		for _, record := range later {
+		_, runs := v.running[record.ID]
+		switch _, failed := v.trouble[record.ID]; {
+		case !runs && !failed:
+		case isSandbox:
 			v.add(ctx, record)
+		default: // refers to its sandbox
+			later = append(later, record)
 		}
 	}
+	for _, record := range later {
+		v.add(ctx, record)
+	}
+	return nil
+}
+
+// learnRest reads the facts of what is not known yet, each by itself.
+func (v *inventory) learnRest(ctx context.Context) {
+	var rest []string
 	for id := range v.running {
-		_, known := v.facts[id]
-		_, failed := v.trouble[id]
-		if !known && !failed {
+		if _, failed := v.trouble[id]; !failed {
+			rest = append(rest, id)
+		}
+	}
+	for id, err := range v.trouble {
+		if errors.Is(err, errNoAnswer) { // to name it
+			rest = append(rest, id)
+		}
+	}
+	for _, id := range rest {
+		if _, known := v.facts[id]; !known {
 			v.learn(ctx, id)
 		}
 	}
-	return nil
 }
 
 func (v *inventory) forget(id string) {
@@ -235,7 +270,7 @@ func (v *inventory) forgetExcept(tasks map[string]bool) {
 	for id, facts := range v.facts {
 		_, listed := tasks[id]
 		_, runs := v.running[id]
-		if !listed && !runs && !v.paused[id] {
+		if !listed && !runs && !v.paused[id] && v.trouble[id] == nil {
 			v.forget(id)
 		} else if facts != nil {
 			used[facts.Pod.SandboxID] = true

@@ -256,6 +256,8 @@ func testHungShim(t *testing.T, node *testenv.Node, client *Client) {
 		t.Errorf("after the shim went on: %v", err)
 	}
 
+	testNewHungShim(t, client, shim)
+
 	id := want[0].ID
 	pause(t, client, id)
 	defer resume(t, client, id)
@@ -269,6 +271,26 @@ func testHungShim(t *testing.T, node *testenv.Node, client *Client) {
 	if err := inventory.err(); !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), "default/p/c") {
 		t.Errorf("got %v, want ErrUnreadable with the container's name", err)
 	}
+}
+
+// One who has just begun hears of it, too, and sees it as soon as its shim goes on.
+func testNewHungShim(t *testing.T, client *Client, shim int) {
+	inventory := newInventory(client.containerd, "")
+	relistHung(t, inventory, shim)
+	if err := inventory.err(); !errors.Is(err, ErrUnreadable) || !strings.Contains(err.Error(), "default/p/c") {
+		t.Errorf("got %v, want ErrUnreadable with the container's name", err)
+	}
+	stop(t, shim)
+	defer syscall.Kill(shim, syscall.SIGCONT)
+	w := startWatch(t, client)
+	u := w.await("who does not answer", func(u Update) bool { return errors.Is(u.Err, ErrUnreadable) })
+	if err := syscall.Kill(shim, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if len(u.Containers) != 0 || !strings.Contains(u.Err.Error(), "default/p/c") {
+		t.Errorf("got %v, %v", u.Containers, u.Err)
+	}
+	w.await("one that answers again", func(u Update) bool { return u.Err == nil && len(u.Containers) == 1 })
 }
 
 // relistHung lists while a shim hangs.

@@ -98,7 +98,7 @@ func (w *watch) follow(ctx context.Context) error {
 
 	relist := time.NewTimer(0)
 	defer relist.Stop()
-	next := settle
+	next, soon := settle, settle
 	var flush <-chan time.Time
 	changed := make(map[string]bool)
 	for {
@@ -117,12 +117,17 @@ func (w *watch) follow(ctx context.Context) error {
 			}
 		case <-flush:
 			flush = nil
+			troubles := len(w.inventory.trouble)
 			for id := range changed {
 				if w.inventory.refresh(ctx, id) != nil {
 					relist.Reset(0)
 				}
 			}
 			clear(changed)
+			if len(w.inventory.trouble) > troubles {
+				soon = settle
+				relist.Reset(soon)
+			}
 			w.publish(w.inventory.err())
 		case <-relist.C:
 			if err := w.inventory.relist(ctx); err != nil {
@@ -130,6 +135,11 @@ func (w *watch) follow(ctx context.Context) error {
 			}
 			w.listed = true
 			w.publish(w.inventory.err())
+			if len(w.inventory.trouble) == 0 {
+				soon = settle
+			} else { // no event tells that it is over
+				next, soon = min(next, soon), min(2*soon, relistEvery)
+			}
 			relist.Reset(next)
 			next = relistEvery
 		}
