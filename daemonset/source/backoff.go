@@ -8,6 +8,9 @@ import (
 const (
 	minDelay = 100 * time.Millisecond
 	maxDelay = 5 * time.Second
+	// tooMuchDelay is for reads that end in errTooMuch: each is long work for etcd, and garbage
+	// of maxBytes here.
+	tooMuchDelay = 5 * time.Minute
 )
 
 // backoff counts failures in a row and says how long to wait after each.

@@ -21,9 +21,12 @@ type Client struct {
 	cancel context.CancelFunc
 
 	page  int           // keys asked for in one call, at most
+	most  int           // bytes that a feed may hold
+	call  time.Duration // for one call of a read
 	every time.Duration // how often a feed compares itself with etcd
 	waste int           // bytes between its keys that a feed takes meanwhile
 
+	answer  pace
 	dialing chan struct{} // held by the one that makes etcd
 	etcd    atomic.Pointer[clientv3.Client]
 	streams streams
@@ -47,6 +50,8 @@ func Open(cfg Config) (*Client, error) {
 		config:  config,
 		login:   newLogin(cfg.User, cfg.password),
 		page:    1 << 16,
+		most:    maxBytes,
+		call:    callTimeout,
 		every:   30 * time.Second,
 		waste:   256 << 10,
 		dialing: make(chan struct{}, 1),

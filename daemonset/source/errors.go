@@ -56,7 +56,7 @@ func (c *Client) explain(err error, keys []string) error {
 		return say(ErrCredentials, "etcd at %s no longer takes the login of user %q: logging in again", at, c.login.user)
 	case strings.Contains(text, "tls: "), strings.Contains(text, "x509: "), strings.Contains(text, "authentication handshake failed"):
 		return say(ErrCredentials, "TLS with etcd at %s: %s: check --cacert, --cert and --key", at, text)
-	case errors.Is(err, context.DeadlineExceeded), code(err) == codes.DeadlineExceeded:
+	case outOfTime(err):
 		return say(ErrUnavailable, "waiting for etcd at %s: no answer in time", at)
 	case is(err, rpctypes.ErrGRPCNotSupportedForLearner):
 		return say(ErrUnavailable, "waiting for etcd at %s: a learner serves neither reads nor watches; give --endpoints the members that vote", at)
@@ -79,6 +79,11 @@ func code(err error) codes.Code {
 // all that a refused watch has.
 func is(err error, want error) bool {
 	return errors.Is(err, want) || err != nil && strings.Contains(err.Error(), rpctypes.ErrorDesc(want))
+}
+
+// outOfTime says that a deadline was missed, which may be the caller's.
+func outOfTime(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || code(err) == codes.DeadlineExceeded
 }
 
 // elsewhere says that this member cannot serve, and another may: it is cut off from

@@ -102,11 +102,20 @@ func (f *feed) run(ctx context.Context) {
 		default:
 			f.publish(f.client.explain(err, f.client.denied(ctx, err, f.keys)))
 		}
-		if time.Since(began) > maxDelay {
-			f.failures.reset()
-		}
-		f.client.pause(ctx, f.failures.next())
+		f.client.pause(ctx, f.delay(err, time.Since(began)))
 	}
+}
+
+// delay is how long to wait after a session that took so long and ended with err.
+func (f *feed) delay(err error, took time.Duration) time.Duration {
+	if errors.Is(err, errTooMuch) {
+		// Only a person mends it. Other keys are another feed, which does not wait for this.
+		return jitter(tooMuchDelay)
+	}
+	if took > maxDelay {
+		f.failures.reset()
+	}
+	return f.failures.next()
 }
 
 // session brings state up to date and follows it until something breaks.

@@ -2,12 +2,14 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -218,5 +220,34 @@ func TestLargeAnswers(t *testing.T) {
 			return got == strings.Repeat(v, 2000)
 		})
 		write("2")
+	}
+}
+
+// TestTooMuch: what is more than a feed may hold is read again after minutes only, however long
+// the reading took, since that is much work for etcd and much garbage here. Who asks
+// for narrower keys has them at once.
+func TestTooMuch(t *testing.T) {
+	t.Parallel()
+	e := testenv.NewEtcd(t)
+	put(t, e, "/a/few", "1")
+	put(t, e, "/a/many", strings.Repeat("1", 1000))
+	c := openAt(t, e.Endpoint())
+	c.most = 1000
+	s := c.Subscribe([]string{"/a"})
+	defer s.Close()
+	until(t, s, "too much", func(_ *Snapshot, err error) bool { return errors.Is(err, errTooMuch) })
+	narrow := c.Subscribe([]string{"/a/few"})
+	defer narrow.Close()
+	holds(t, narrow, "/a/few=1")
+
+	f := newFeed(c, []string{"/a"})
+	for _, took := range []time.Duration{0, maxDelay + 1} {
+		err := f.session(t.Context())
+		if d := f.delay(err, took); d < time.Minute {
+			t.Errorf("after %v, which took %v, the next attempt comes in %v", err, took, d)
+		}
+	}
+	if d := f.delay(errEnded, 0); d > minDelay {
+		t.Errorf("after another failure the next attempt comes in %v, want %v at most", d, minDelay)
 	}
 }

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -16,12 +17,6 @@ const (
 	// firstPage is how many keys are asked for before it is known how large
 	// they are.
 	firstPage = 512
-	// answerSize is what an answer should come to. For every page etcd counts
-	// all the keys that are left, so pages of a few thousand small keys would
-	// cost it more than the values (300,000 keys: 2.3 s in pages of 4096 and
-	// 0.6 s so); and an answer is built as a whole in its memory and in ours,
-	// so it must not grow with the values either.
-	answerSize = 8 << 20
 )
 
 // read reads all keys at one revision. A compaction, or an etcd that went back
@@ -39,10 +34,13 @@ func (c *Client) read(ctx context.Context, keys []string) (s *state, err error) 
 
 func (c *Client) readOnce(ctx context.Context, keys []string) (*state, error) {
 	s := newState()
+	s.most = c.most
 	left := spans(keys)
 	most := c.page
-	page := min(firstPage, most)
+	page := min(max(1, c.answer.size()/(answerSize/firstPage)), most)
+	late := false // the last answer did not come in time
 	for {
+		answer, began := c.answer.size(), time.Now()
 		n := min(len(left), maxOps, page)
 		ops := make([]clientv3.Op, n)
 		for i, sp := range left[:n] {
@@ -54,6 +52,15 @@ func (c *Client) readOnce(ctx context.Context, keys []string) (*state, error) {
 			most = max(1, page/16) // the values are large: an answer was above maxMessage
 			page = most
 			continue
+		}
+		if outOfTime(err) && ctx.Err() == nil && page > 1 {
+			// The link or etcd may be too slow for that much. Two in a row, of which the
+			// second asked for little, are no matter of size.
+			c.answer.late(answer)
+			if !late {
+				late, page = true, max(1, page/lateFactor)
+				continue
+			}
 		}
 		if err != nil {
 			return nil, err
@@ -76,11 +83,13 @@ func (c *Client) readOnce(ctx context.Context, keys []string) (*state, error) {
 				next = append(next, span{from: string(kvs[len(kvs)-1].Key) + "\x00", to: left[i].to})
 			}
 		}
+		c.answer.came(answer, size, time.Since(began), c.call)
+		late = false
 		left = append(next, left[n:]...)
 		if len(left) == 0 {
 			return s, nil
 		}
-		page = min(max(1, answerSize*count/size), most)
+		page = min(max(1, c.answer.size()*count/size), most)
 	}
 }
 
@@ -95,7 +104,7 @@ func (s span) get(opts ...clientv3.OpOption) clientv3.Op {
 // txn runs reads at one revision. It is linearizable: the answer is at least as
 // new as anything acknowledged before.
 func (c *Client) txn(ctx context.Context, ops []clientv3.Op) (resp *clientv3.TxnResponse, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, c.call)
 	defer cancel()
 	etcd, err := c.connect(ctx)
 	if err != nil {

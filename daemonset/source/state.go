@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"fmt"
 	"path"
 
@@ -11,6 +12,9 @@ import (
 // such as "/" on a big etcd must not take the node's memory.
 const maxBytes = 256 << 20
 
+// errTooMuch stays until keys are narrowed or deleted.
+var errTooMuch = errors.New("too much below the keys")
+
 // state is what a feed builds its snapshots from. It belongs to one goroutine.
 type state struct {
 	tree     *btree.BTreeG[item]
@@ -19,6 +23,7 @@ type state struct {
 	head     int64 // etcd's revision at the last check
 	proved   int64 // the revision up to which a watch had brought all; 0, or lower than revision, says nothing
 	bytes    int
+	most     int // what bytes may come to
 	odd      int // keys that are no clean paths
 	changes  journal
 
@@ -30,7 +35,7 @@ type state struct {
 
 func newState() *state {
 	const degree = 32
-	return &state{tree: btree.NewG(degree, byKey), known: true, changes: journal{of: new(byte)}}
+	return &state{tree: btree.NewG(degree, byKey), known: true, most: maxBytes, changes: journal{of: new(byte)}}
 }
 
 func (s *state) put(it item) error {
@@ -48,8 +53,8 @@ func (s *state) added(it item) error {
 	if it.mod >= s.top.mod {
 		s.top, s.known = it, true
 	}
-	if s.bytes > maxBytes {
-		return fmt.Errorf("more than %d MiB below the keys (read up to %s): name narrower keys", maxBytes>>20, it.key())
+	if s.bytes > s.most {
+		return fmt.Errorf("%w: more than %d MiB (read up to %s): name narrower keys", errTooMuch, s.most>>20, it.key())
 	}
 	return nil
 }
