@@ -45,6 +45,7 @@ var daemonCommand = &cli.Command{
 		if err != nil {
 			return err
 		}
+		keepBelowMemoryLimit()
 		// Before all else that is cleared away or begun: from here on nothing of a daemon
 		// that was killed holds a lock.
 		release, err := claim(ctx, c)
