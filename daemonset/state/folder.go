@@ -16,7 +16,8 @@ type folder struct {
 }
 
 // openFolder opens the directory and makes it if it is missing. It refuses one that is
-// not the caller's own or that others may write to.
+// not the caller's own or that others may write to. One that is there keeps its mode: a person
+// has named it, and it may be a directory that others use, too. What is made in it is closed.
 func openFolder(dir, flag string, mode os.FileMode, subs ...string) (f folder, err error) {
 	if err := os.MkdirAll(dir, mode); err != nil {
 		return folder{}, fmt.Errorf("state: %w; run as root or name another directory with %s", err, flag)

@@ -53,7 +53,8 @@ func (s *Store) History(target string) ([]Entry, error) {
 }
 
 // Tell adds a change to a target's history. Files are those that are kept for the container
-// and were live after it. The caller holds the container's lock.
+// and were live after it. What is sensitive among them is from now on so in earlier changes, too, whose
+// plain contents the next Trim drops. The caller holds the container's lock.
 func (s *Store) Tell(target string, e Entry) error {
 	if err := checkID(e.ContainerID); err != nil {
 		return err
@@ -63,8 +64,13 @@ func (s *Store) Tell(target string, e Entry) error {
 			return fmt.Errorf("state: keep %s for the way back: %w", f.Path, err)
 		}
 	}
-	added, err := s.kept.appendEntry(historyName(target), e)
-	if err == nil && !added {
+	anew, err := s.mustConceal(target, e)
+	if err == nil && !anew {
+		var added bool
+		added, err = s.kept.appendEntry(historyName(target), e)
+		anew = !added
+	}
+	if err == nil && anew {
 		err = s.rewrite(target, e)
 	}
 	if err != nil {
@@ -136,9 +142,9 @@ func (s *Store) Back(e Entry) ([]daemonset.File, error) {
 		from, name := s.back(f)
 		data, err := from.content(name, f.Content)
 		if errors.Is(err, fs.ErrNotExist) {
-			why := "it was dropped to make room, or is longer than is kept"
+			why := "it was dropped to make room, is longer than is kept, or has become sensitive since"
 			if f.Sensitive {
-				why = "it is sensitive, and such are kept until the node's next boot only"
+				why = "it is sensitive, and such are kept until the node's next boot only, and only what was so from the start"
 			}
 			err = fmt.Errorf("%w: %s", ErrNotFound, why)
 		}

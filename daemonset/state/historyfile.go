@@ -77,6 +77,7 @@ func (s *Store) rewrite(target string, e Entry) error {
 	if err != nil {
 		return err
 	}
+	conceal(entries, e)
 	text, err := fitting(target, append(entries, e), pinned)
 	if err != nil {
 		return err

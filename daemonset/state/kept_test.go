@@ -92,13 +92,17 @@ func TestPausesDamaged(t *testing.T) {
 	}
 }
 
-// told adds an entry whose one file has the contents.
+// told adds an entry whose one file has the contents, at a path for what is sensitive and one for what is not.
 func told(t *testing.T, s *Store, revision int64, contents string, sensitive bool) Entry {
 	t.Helper()
 	e := Entry{Event: daemonset.Event{
 		Time: time.Unix(revision, 0).UTC(), Kind: daemonset.Change, ContainerID: "c1", Revision: revision, Digest: fmt.Sprint("d", revision), State: daemonset.Live,
 	}}
-	e.Files = keep(t, s, "c1", daemonset.File{Path: "/a", Data: []byte(contents), Sensitive: sensitive})
+	path := "/a"
+	if sensitive {
+		path = "/secret"
+	}
+	e.Files = keep(t, s, "c1", daemonset.File{Path: path, Data: []byte(contents), Sensitive: sensitive})
 	if err := s.Tell(web, e); err != nil {
 		t.Fatal(err)
 	}

@@ -34,19 +34,25 @@ func (s *Store) snapshots(sensitive bool) (f folder, most int) {
 	return s.kept, maxSnapshots
 }
 
-// KeepSnapshot keeps what write makes under a key, in the place of an earlier one, whole or not at all.
+// KeepSnapshot keeps what write makes under a key, in the place of an earlier one, whole or not at all; of one
+// that was plain and is sensitive nothing stays in any case.
 // One caller at a time.
 func (s *Store) KeepSnapshot(key string, sensitive bool, write func(io.Writer) error) error {
 	name := snapshotName(key)
 	to, most := s.snapshots(sensitive)
+	other, _ := s.snapshots(!sensitive)
+	if sensitive { // now: what follows may fail, and the plain one would stay on the disk
+		if err := other.drop(name); err != nil {
+			return fmt.Errorf("state: drop a snapshot below %s: %w", other.dir, err)
+		}
+	}
 	limited := &limitedWriter{left: most, most: most}
 	err := to.write("snapshots/.new", name, func(w io.Writer) error {
 		limited.Writer = w
 		return write(limited)
 	})
 	if err == nil {
-		other, _ := s.snapshots(!sensitive)
-		err = other.drop(name) // it was, or is no longer
+		err = other.drop(name) // it is no longer
 	}
 	if err == nil {
 		err = to.fit(name, int64(most))

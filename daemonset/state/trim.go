@@ -58,6 +58,7 @@ func (s *Store) Trim(now time.Time, keys []string) error {
 	for _, key := range keys {
 		stays[snapshotName(key)] = true
 	}
+	secret := s.sensitiveNow()
 	var errs []error
 	var used []keptFile
 	for i, h := range histories { // the newest first
@@ -74,6 +75,7 @@ func (s *Store) Trim(now time.Time, keys []string) error {
 			errs, known = append(errs, err), false // what it uses
 			continue
 		}
+		conceal(entries, secret[h.name])
 		for _, e := range entries {
 			at := e.Time
 			if e.Digest == pins[h.name] {
