@@ -37,7 +37,7 @@ namespaces = ["x"]
 		"dest that no pod can have": {
 			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, "/etc/t", "/etc/../{{pod}}", 1)},
 			profile: "w",
-			want:    []string{`conf.d/w.toml:3:1: dest "/etc/../x" is not the plain path of a file: no "..", no doubled or trailing slash (x is what the pod says)`},
+			want:    []string{`conf.d/w.toml:3:1: dest "/etc/../x" is not the plain path of a file: no "..", no "/" or "/." at its end (x is what the pod says)`},
 		},
 		"keys over any pod": {
 			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, `"/"`, `"/{{pod}}"`, 1)},
@@ -50,6 +50,13 @@ namespaces = ["x"]
 			},
 			profile: "w",
 			want:    []string{`conf.d/w/b.toml:3:1: dest /etc/{{pod}} is that of conf.d/w/a.toml too`},
+		},
+		"one dest, written in two ways": {
+			files: map[string]string{
+				"conf.d/w/a.toml": strings.Replace(plain, "/etc/t", "/etc//t", 1), "conf.d/w/b.toml": strings.Replace(plain, "/etc/t", "/./etc/t", 1),
+			},
+			profile: "w",
+			want:    []string{`conf.d/w/b.toml:3:1: dest /etc/t is that of conf.d/w/a.toml too`},
 		},
 		"dest below where it stands": {
 			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, "/etc/t", "{{pod}}/x", 1)},

@@ -135,10 +135,11 @@ func (r *Resource) bind(facts *Facts) (bound *Resource, key string, err error) {
 			return nil, "keys", err
 		}
 	}
-	if b.Dest, err = r.pod.dest.resolve(facts); err != nil {
+	dest, err := r.pod.dest.resolve(facts)
+	if err != nil {
 		return nil, "dest", err
 	}
-	if err := checkDest(b.Dest); err != nil {
+	if b.Dest, err = cleanDest(dest); err != nil {
 		return nil, "dest", err
 	}
 	return &b, "", nil

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"fmt"
 	"path"
 	"strings"
 	"testing"
@@ -77,6 +78,37 @@ func TestBind(t *testing.T) {
 	other, _ := p.Bind(podFacts(map[string]string{"app": "shop2"}, map[string]string{"note": "x"}))
 	if same.ID() != b.ID() || other.ID() == b.ID() {
 		t.Errorf("IDs: %q, %q, %q", b.ID(), same.ID(), other.ID())
+	}
+}
+
+// Doubled slashes mean nothing in a dest, as in confd: whoever sees it sees the plain path.
+func TestBindDest(t *testing.T) {
+	for dest, want := range map[string]string{
+		`/srv//x`:                              "/srv/x",
+		`/srv//{{ label "app" }}/x`:            "/srv/shop/x",
+		`//srv/{{ label "app" }}//./{{ pod }}`: "/srv/shop/web-0",
+		`/srv/.{{ label "app" }}`:              "/srv/.shop",
+	} {
+		for _, prefix := range []string{"/p", "/{{ namespace }}"} {
+			toml := fmt.Sprintf("[template]\nsrc = 't'\ndest = '%s'\nprefix = '%s'\nkeys = ['/']\nreload_cmd = 'r {{.dest}}'\n[profile]\nnamespaces = ['prod-*']\n", dest, prefix)
+			c := load(t, confdir(t, map[string]string{"conf.d/w.toml": toml, "templates/t": "x"}))
+			if len(c.Problems) > 0 {
+				t.Fatal(c.Problems)
+			}
+			facts := podFacts(map[string]string{"app": "shop"}, nil)
+			b, err := profile(t, c, "w").Bind(facts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rendered, err := b.Render(snapshot{}, facts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := []string{b.Resources[0].Dest, rendered.Files[0].Path, b.Resources[0].ReloadCommand()}
+			if diff := cmp.Diff([]string{want, want, "r " + want}, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", dest, diff)
+			}
+		}
 	}
 }
 

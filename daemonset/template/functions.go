@@ -163,7 +163,9 @@ func reverse(v any) any {
 }
 
 // sortByLength is in place and, as in confd, not stable; sort.Sort is used so
-// that equal lengths come out in the order that they do there.
+// that equal lengths come out in the order that they do in a confd built with Go 1.19
+// or later, as its fork is. The older sort.Sort, which confd 0.16.0 of 2018 has,
+// orders seven elements and more otherwise.
 func sortByLength(list []string) []string {
 	sort.Sort(byLength[string]{list, func(s string) int { return len(s) }})
 	return list

@@ -46,7 +46,7 @@ func (f *file) notes(p *Profile, waits bool) (notes []Problem) {
 	}
 	if t.CheckCmd != "" {
 		note("check_cmd", "check_cmd runs as the container's user in a twin of the container, where the new files stand at their dests%s; {{.src}} is %s",
-			byShell(t.CheckCmd), t.Dest)
+			byShell(t.CheckCmd), r.Dest)
 	}
 	if t.ReloadCmd != "" {
 		note("reload_cmd", "reload_cmd runs inside the container, as its user and with its environment%s; equal ones of a profile run once", byShell(t.ReloadCmd))

@@ -17,13 +17,25 @@ import (
 )
 
 func TestDestAndWait(t *testing.T) {
-	for _, bad := range []string{"", "a", "/", "/a/", "/a/../b", "//a", "/a//b", "/a/.", "/a\x00b", "/" + strings.Repeat("x", 4095)} {
-		if checkDest(bad) == nil {
-			t.Errorf("dest %.20q is taken", bad)
+	for _, bad := range []string{
+		"", "a", "./a", "a//b", "/", "//", "/a/", "/a//", "/a/../b", "/a//../b", "/..", "/a/..", "/a/.", "/a//.", "/.", "/a\x00b", "/" + strings.Repeat("x", 4095),
+	} {
+		if clean, err := cleanDest(bad); err == nil {
+			t.Errorf("dest %.20q is taken as %.20q", bad, clean)
 		}
 	}
-	if err := checkDest("/etc/nginx/conf.d/default.conf"); err != nil {
-		t.Error(err)
+	for dest, want := range map[string]string{
+		"/etc/nginx/conf.d/default.conf":   "/etc/nginx/conf.d/default.conf",
+		"/etc/nginx//conf.d/a.conf":        "/etc/nginx/conf.d/a.conf",
+		"//etc///nginx/./conf.d/.//a.conf": "/etc/nginx/conf.d/a.conf",
+		"/./a":                             "/a",
+		"/a/...":                           "/a/...",
+		"/a/..b/.c":                        "/a/..b/.c",
+		strings.Repeat("/", 5000) + "a":    "/a",
+	} {
+		if got, err := cleanDest(dest); err != nil || got != want {
+			t.Errorf("dest %.40q: %q, %v, want %q", dest, got, err, want)
+		}
 	}
 	for wait, want := range map[string][2]time.Duration{
 		"0s": {}, "0s:0s": {}, "2s": {2 * time.Second, 8 * time.Second}, "1s : 1m": {time.Second, time.Minute}, "24h": {24 * time.Hour, 96 * time.Hour},

@@ -91,12 +91,16 @@ func (t *templateTable) resource(name string, fail, warn report) *Resource {
 		fail("src", "%v", err)
 	}
 	r.pod = t.podTexts(fail)
-	if err := checkDest(r.pod.dest.example()); err != nil && r.pod.dest != nil {
-		note := ""
-		if r.pod.dest.usesPod() {
-			note = " (" + podExample + " is what the pod says)"
+	switch dest, err := cleanDest(r.pod.dest.example()); {
+	case r.pod.dest == nil: // said above
+	case r.pod.dest.usesPod():
+		if err != nil {
+			fail("dest", "%v (%s is what the pod says)", err, podExample)
 		}
-		fail("dest", "%v%s", err, note)
+	case err != nil:
+		fail("dest", "%v", err)
+	default:
+		r.Dest = dest
 	}
 	if r.Mode, err = parseMode(t.Mode, warn); err != nil {
 		fail("mode", "%v", err)

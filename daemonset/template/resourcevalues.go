@@ -6,6 +6,7 @@ import (
 	"math"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -65,19 +66,22 @@ func cleanPath(name string) (string, bool) {
 	return clean, clean != "." && filepath.IsLocal(clean) && !strings.ContainsRune(clean, 0)
 }
 
-func checkDest(dest string) error {
+// cleanDest is the plain path that dest means. Doubled slashes and "." between mean
+// nothing, as in confd, but one file is to have one name: it is compared with others.
+func cleanDest(dest string) (string, error) {
 	const longest = 4095 // PATH_MAX less its NUL: path_resolution(7)
+	clean := path.Clean(dest)
 	switch {
 	case dest == "":
-		return fmt.Errorf("dest is missing: name the file in the container")
+		return "", fmt.Errorf("dest is missing: name the file in the container")
 	case !path.IsAbs(dest):
-		return fmt.Errorf("dest %q is not absolute", dest)
-	case dest == "/" || path.Clean(dest) != dest:
-		return fmt.Errorf("dest %q is not the plain path of a file: no \"..\", no doubled or trailing slash", dest)
-	case strings.ContainsRune(dest, 0) || len(dest) > longest:
-		return fmt.Errorf("dest is no possible path")
+		return "", fmt.Errorf("dest %q is not absolute", dest)
+	case strings.HasSuffix(dest, "/") || strings.HasSuffix(dest, "/.") || slices.Contains(strings.Split(dest, "/"), ".."):
+		return "", fmt.Errorf("dest %q is not the plain path of a file: no \"..\", no \"/\" or \"/.\" at its end", dest)
+	case strings.ContainsRune(dest, 0) || len(clean) > longest:
+		return "", fmt.Errorf("dest is no possible path")
 	}
-	return nil
+	return clean, nil
 }
 
 // parseMode reads a mode as confd does: with Go's prefixes, so that only a
