@@ -1,6 +1,7 @@
 package check
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -45,19 +46,23 @@ func surroundings(points []mountPoint, paths []string) (single, whole []string) 
 
 // places are the paths on the node that a runtime looks at: its own, and the sources of the mounts. As they
 // are named they tell what is needed to follow their links, as the kernel knows them what these lead to.
-func places(binary string, mounts []specs.Mount) (paths []string) {
-	add := func(path string) {
-		if from, err := lookAt(path); err == nil { // else the runtime says what is wrong with it
+func places(look func(string) (source, error), binary string, mounts []specs.Mount) (paths []string, err error) {
+	named := []string{binary}
+	for _, m := range mounts {
+		if bound(m) { // else its source is no path
+			named = append(named, m.Source)
+		}
+	}
+	for _, path := range named {
+		from, err := look(path)
+		if errors.Is(err, ErrDeadline) || errors.Is(err, context.Canceled) {
+			return nil, err
+		}
+		if err == nil { // else the runtime says what is wrong with it
 			paths = append(paths, path, from.real)
 		}
 	}
-	add(binary)
-	for _, m := range mounts {
-		if bound(m) { // else its source is no path
-			add(m.Source)
-		}
-	}
-	return paths
+	return paths, nil
 }
 
 // aside runs f, and what it starts, with those mounts of the node's and no other. Room is an empty

@@ -107,8 +107,12 @@ func TestRuntimeElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, binary := range []string{link, program, "/bin/true"} {
-		single, whole := surroundings(points, places(binary, nil))
-		err := c.run(t.Context(), binary, call{output: os.Stderr, where: func(f func() error) error {
+		needed, err := places(func(path string) (source, error) { return lookAt(path, 0) }, binary, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		single, whole := surroundings(points, needed)
+		err = c.run(t.Context(), binary, call{output: os.Stderr, where: func(f func() error) error {
 			return c.node.aside(t.TempDir(), single, whole, f)
 		}})
 		if err != nil {

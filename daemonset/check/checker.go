@@ -162,7 +162,7 @@ func (c *Checker) tryCommand(ctx context.Context, t Trial, target *nsenter.Proce
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout+command.Timeout)
 	defer cancel()
-	twin, err := c.newTwin(b, t, target.Pid(), command)
+	twin, err := c.newTwin(ctx, b, t, target.Pid(), command)
 	c.behind.Add(1)
 	defer func() {
 		go func() {

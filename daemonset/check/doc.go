@@ -22,7 +22,7 @@
 // and nothing else.
 //
 // Goroutines: a [Checker] owns one for each trial under way, one for each twin that
-// is cleared away behind its answer, and one for each OCI runtime that was killed, until it
-// can be collected; [Checker.Close] ends and awaits them. One that reads what a twin says
+// is cleared away behind its answer, one for each look at a volume, and one for each OCI
+// runtime that was killed, until it can be collected; [Checker.Close] ends and awaits them. One that reads what a twin says
 // ends with the twin.
 package check

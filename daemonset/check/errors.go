@@ -22,7 +22,7 @@ var (
 	// ErrDeadline: the command, or the making of its twin, took too long.
 	ErrDeadline = errors.New("check took too long")
 
-	// ErrKilled: the command was killed for lack of memory.
+	// ErrKilled: the command was killed, for lack of memory mostly.
 	ErrKilled = errors.New("check was killed")
 )
 

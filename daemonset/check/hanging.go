@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// hanging are OCI runtimes that were killed and have not ended, by the container that they were to make a
-// twin of: a filesystem of its volumes is dead. As long as one hangs there no other follows it.
+// hanging are OCI runtimes that were killed and have not ended, and looks at volumes, by the container
+// that they were to make a twin of: a filesystem of its volumes is dead. As long as one hangs there no
+// other follows it.
 type hanging struct {
 	mu sync.Mutex
 	of map[string]*hung
@@ -57,7 +58,7 @@ func (h *hanging) none(ctx context.Context, container string) error {
 	case <-some.gone:
 		return nil
 	case <-moment.C:
-		return fmt.Errorf("%w: an OCI runtime that was killed has not ended; what filesystem does it wait for?", ErrDeadline)
+		return fmt.Errorf("%w: what was begun for a check before this one has not ended; what filesystem does it wait for?", ErrDeadline)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -25,6 +25,9 @@ func (t *twin) run(ctx context.Context, trial Trial, target *nsenter.Process, co
 	}
 	for _, step := range []func(context.Context, *nsenter.Process) error{trial.Write, trial.Verify} {
 		if err := step(ctx, t.init); err != nil {
+			if t.init.Alive() != nil && target.Alive() == nil {
+				return "", t.late(ctx, fmt.Errorf("%w: the twin ended before %s was run in it", ErrKilled, command))
+			}
 			return "", callersError{err}
 		}
 	}
@@ -78,6 +81,8 @@ func (t *twin) judge(trial Trial, command Command, status unix.WaitStatus, said 
 	case full:
 		return fmt.Errorf("%w: %s changed more than %d MiB of the container's files; a large file that it opens to append to is copied whole",
 			ErrUnsupported, command, overhead>>20)
+	case status.Signaled() && status.Signal() == unix.SIGKILL: // by who looks for memory in a way of their own, as earlyoom
+		return fmt.Errorf("%w: somebody killed %s (SIGKILL)", ErrKilled, command)
 	case status.Signaled() && said == "":
 		said = fmt.Sprintf("killed by signal %d (%s)", status.Signal(), status.Signal())
 	}
@@ -100,7 +105,21 @@ func (t *twin) notMade(ctx context.Context, err error, command Command) error {
 	if i := strings.Index(said, fmt.Sprintf("exec: %q", command.Args[0])); i >= 0 {
 		return &Refusal{Command: command, Exit: 127, Output: "not run in the container: " + strings.TrimSuffix(said[i:], `"`)}
 	}
+	if volume, ok := overlaid(said); ok {
+		return fmt.Errorf("make a twin: %w: the kernel puts no overlay over the volume at %s: %s", ErrUnsupported, volume, said)
+	}
 	return fmt.Errorf("make a twin: %w: %s", err, said)
+}
+
+// overlaid finds in runc's message the volume over which it could not mount an overlay, since its
+// filesystem takes none, or the kernel has none.
+func overlaid(said string) (volume string, ok bool) {
+	_, after, found := strings.Cut(said, `error mounting "overlay" to rootfs at "`)
+	volume, why, _ := strings.Cut(after, `"`)
+	for _, errno := range []error{unix.EINVAL, unix.ENODEV, unix.EOPNOTSUPP} {
+		ok = ok || strings.Contains(why, ": "+errno.Error())
+	}
+	return volume, found && ok
 }
 
 // late gives an error the reason for which the context ended, if it has.

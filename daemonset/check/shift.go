@@ -41,7 +41,7 @@ func (t *twin) shift(l *layer, pid int) error {
 		return fmt.Errorf("mount %s on %s: %w", l.lower, to, err)
 	}
 	t.mounts = append(t.mounts, to)
-	l.like, err = lookAt(to)
+	l.like, err = lookAt(to, 0)
 	return err
 }
 

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,10 +10,44 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lookAt says what a path on the node is, and asks no server of a network or FUSE
-// filesystem for it: one that is dead would hold this thread for good.
-func lookAt(path string) (source, error) {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+// look is [lookAt] for paths that others chose. The way to a folder inside a network or FUSE
+// filesystem may ask its server, and one that is dead does not answer: what the kernel does not know
+// by itself is looked at on another thread, which is left behind when the context ends. Until it
+// comes back nothing more is begun for that container.
+func (c *Checker) look(ctx context.Context, container, path string) (source, error) {
+	s, err := lookAt(path, resolveCached)
+	if err == nil {
+		return s, nil
+	}
+	var answer source
+	done := make(chan error, 1)
+	ended := make(chan struct{})
+	c.behind.Go(func() {
+		defer close(ended)
+		done <- c.node.do(func() (err error) { answer, err = lookAt(path, 0); return err })
+	})
+	select {
+	case err := <-done:
+		return answer, err
+	case <-ctx.Done():
+	}
+	over := c.hanging.add(container)
+	c.behind.Go(func() {
+		<-ended
+		over()
+	})
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return source{}, ctx.Err()
+	}
+	return source{}, fmt.Errorf("%w: the node does not come to an end with a look at %s; what filesystem does it wait for?", ErrDeadline, path)
+}
+
+// resolveCached is RESOLVE_CACHED of linux/openat2.h, since Linux 5.12.
+const resolveCached = 0x20
+
+// lookAt says what a path on the node is. Once it is found no server of a filesystem is asked.
+func lookAt(path string, resolve uint64) (source, error) {
+	fd, err := unix.Openat2(unix.AT_FDCWD, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve})
 	if err != nil {
 		return source{}, fmt.Errorf("%s on the node: %w", path, err)
 	}

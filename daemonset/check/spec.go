@@ -1,13 +1,18 @@
 package check
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/podreload/podreload/nsenter"
 )
 
 // Bounds of a twin. The first is what the kernel goes by when memory runs out: the
@@ -28,6 +33,7 @@ type change struct {
 	id     string   // the last element of its cgroup
 	pid    int      // the target's init, whose namespaces are joined
 	mounts []specs.Mount
+	files  *unix.Rlimit // RLIMIT_NOFILE, where the spec has none; nil: what it is by itself
 }
 
 // twinSpec edits a target's spec.
@@ -53,6 +59,7 @@ func twinSpec(spec []byte, c change) ([]byte, error) {
 	var env []string
 	var namespaces []specs.LinuxNamespace
 	var pids specs.LinuxPids
+	var rlimits []specs.POSIXRlimit
 	for name, to := range map[string]any{"cgroupsPath": &cgroup, "namespaces": &namespaces} {
 		if err := linux.get(name, to); err != nil {
 			return nil, err
@@ -61,8 +68,13 @@ func twinSpec(spec []byte, c change) ([]byte, error) {
 	if err := resources.get("pids", &pids); err != nil {
 		return nil, err
 	}
-	if err := process.get("env", &env); err != nil {
-		return nil, err
+	for name, to := range map[string]any{"env": &env, "rlimits": &rlimits} {
+		if err := process.get(name, to); err != nil {
+			return nil, err
+		}
+	}
+	if c.files != nil && !slices.ContainsFunc(rlimits, func(r specs.POSIXRlimit) bool { return r.Type == "RLIMIT_NOFILE" }) {
+		rlimits = append(rlimits, specs.POSIXRlimit{Type: "RLIMIT_NOFILE", Soft: c.files.Cur, Hard: c.files.Max})
 	}
 	cgroup, err := twinCgroup(cgroup, c.id)
 	if err != nil {
@@ -75,6 +87,9 @@ func twinSpec(spec []byte, c change) ([]byte, error) {
 
 	process.set("args", c.args)
 	process.set("env", amend(env, c.env))
+	if rlimits != nil {
+		process.set("rlimits", rlimits)
+	}
 	process.set("oomScoreAdj", oomScoreAdj)
 	process.drop("terminal", "consoleSize") // or a socket would have to take the terminal
 	resources.set("pids", pids)
@@ -89,6 +104,46 @@ func twinSpec(spec []byte, c change) ([]byte, error) {
 	top.set("root", object{"path": json.RawMessage(`"rootfs"`), "readonly": readonly(top["root"])})
 	top.drop("hooks", "annotations") // programs that would run on the node
 	return json.Marshal(top)
+}
+
+// openFiles is how many files a target may have open, as far as this process may give that. A container
+// of Kubernetes has what its containerd has, and a twin would have what we have: a thousand, started
+// from a shell, where a server that opens a log for each of its sites needs more. In a pod with a user
+// namespace of its own the runtime could set it with CAP_SYS_RESOURCE alone, which an agent may lack.
+func openFiles(pid int, spec specs.Spec) (*unix.Rlimit, error) {
+	if hasUserNamespace(spec) {
+		return nil, nil
+	}
+	var ours unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &ours); err != nil {
+		return nil, fmt.Errorf("read how many files may be open: %w", err)
+	}
+	// prlimit(2) of another user's process takes CAP_SYS_RESOURCE, this takes nothing.
+	b, err := nsenter.ReadProc(pid, "limits", 16<<10)
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := parseOpenFiles(b)
+	if err != nil {
+		return nil, fmt.Errorf("read /proc/%d/limits: %w", pid, err)
+	}
+	return &unix.Rlimit{Cur: min(theirs.Cur, ours.Max), Max: min(theirs.Max, ours.Max)}, nil
+}
+
+// parseOpenFiles finds the soft and the hard limit: proc_pid_limits(5).
+func parseOpenFiles(limits []byte) (l unix.Rlimit, err error) {
+	_, after, _ := bytes.Cut(limits, []byte("\nMax open files"))
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	fields := strings.Fields(string(line))
+	if len(fields) < 2 {
+		return l, errors.New("no line of open files in it")
+	}
+	for i, to := range []*uint64{&l.Cur, &l.Max} {
+		if *to, err = strconv.ParseUint(fields[i], 10, 64); err != nil {
+			return l, err
+		}
+	}
+	return l, nil
 }
 
 // amend gives each name one value, since of two it is open which one counts.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 const targetSpec = `{
@@ -31,7 +32,7 @@ const targetSpec = `{
 func TestTwinSpec(t *testing.T) {
 	got, err := twinSpec([]byte(targetSpec), change{
 		args: []string{"nginx", "-t"}, id: "podreload-1", pid: 42,
-		mounts: []specs.Mount{{Destination: "/proc", Type: "proc", Source: "proc"}},
+		mounts: []specs.Mount{{Destination: "/proc", Type: "proc", Source: "proc"}}, files: &unix.Rlimit{Cur: 1024, Max: 4096},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +42,7 @@ func TestTwinSpec(t *testing.T) {
 	"process": {
 		"user": {"uid": 101, "gid": 102},
 		"args": ["nginx", "-t"], "env": ["A=b", "HOSTNAME=web-0"], "noNewPrivileges": true, "oomScoreAdj": 1000,
+		"rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 4096}],
 		"capabilities": {"bounding": ["CAP_KILL"]}, "selinuxLabel": "system_u:system_r:container_t:s0:c1,c2"
 	},
 	"root": {"path": "rootfs", "readonly": true},
@@ -96,6 +98,18 @@ func TestExpandSlice(t *testing.T) {
 		if got := expandSlice(slice); got != want {
 			t.Errorf("expandSlice(%q): %q, want %q", slice, got, want)
 		}
+	}
+}
+
+// A limit that the spec names is the target's.
+func TestTwinSpecLimits(t *testing.T) {
+	const limits = `[{"type":"RLIMIT_CORE","hard":0,"soft":0},{"type":"RLIMIT_NOFILE","hard":7,"soft":6}]`
+	got, err := twinSpec([]byte(`{"process": {"rlimits": `+limits+`}, "linux": {"cgroupsPath": "/a/b"}}`), change{id: "podreload-1", files: &unix.Rlimit{Cur: 1024, Max: 4096}})
+	var s struct {
+		Process struct{ Rlimits json.RawMessage }
+	}
+	if err != nil || json.Unmarshal(got, &s) != nil || string(s.Process.Rlimits) != limits {
+		t.Errorf("%s, %v; want %s", s.Process.Rlimits, err, limits)
 	}
 }
 

@@ -41,15 +41,15 @@ const overhead = 256 << 20
 
 // newTwin makes the folders and mounts of a twin and its spec. The caller clears it
 // away, also after an error.
-func (c *Checker) newTwin(b bundle, trial Trial, pid int, command Command) (*twin, error) {
+func (c *Checker) newTwin(ctx context.Context, b bundle, trial Trial, pid int, command Command) (*twin, error) {
 	var random [8]byte
 	rand.Read(random[:]) // never fails
 	t := &twin{c: c, id: fmt.Sprintf("podreload-%x", random), target: trial.Container.ID, binary: b.runtime}
 	t.dir = filepath.Join(c.dir, t.id)
-	return t, c.node.do(func() error { return t.prepare(b, trial, pid, command) })
+	return t, c.node.do(func() error { return t.prepare(ctx, b, trial, pid, command) })
 }
 
-func (t *twin) prepare(b bundle, trial Trial, pid int, command Command) error {
+func (t *twin) prepare(ctx context.Context, b bundle, trial Trial, pid int, command Command) error {
 	spec, err := parseSpec(b.spec)
 	if err != nil {
 		return err
@@ -62,11 +62,12 @@ func (t *twin) prepare(b bundle, trial Trial, pid int, command Command) error {
 	if err != nil {
 		return err
 	}
-	mounts, layers, err := volumes{dir: t.dir, users: hasUserNamespace(spec), look: lookAt, points: points, theirs: theirs, files: trial.paths()}.twin(spec.Mounts)
+	look := func(path string) (source, error) { return t.c.look(ctx, t.target, path) }
+	mounts, layers, err := volumes{dir: t.dir, users: hasUserNamespace(spec), look: look, points: points, theirs: theirs, files: trial.paths()}.twin(spec.Mounts)
 	if err != nil {
 		return err
 	}
-	root, err := lookAt(b.rootfs)
+	root, err := lookAt(b.rootfs, 0)
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,11 @@ func (t *twin) prepare(b bundle, trial Trial, pid int, command Command) error {
 	if err := t.mount("overlay", "overlay", rootfs, options); err != nil {
 		return fmt.Errorf("%w: %w; a root that is itself two overlays deep takes no other", ErrUnsupported, err)
 	}
-	t.single, t.whole = surroundings(append(points, mountPoint{path: t.dir}), append(places(b.runtime, spec.Mounts), t.dir))
+	needed, err := places(look, b.runtime, spec.Mounts)
+	if err != nil {
+		return err
+	}
+	t.single, t.whole = surroundings(append(points, mountPoint{path: t.dir}), append(needed, t.dir))
 	if err := os.Mkdir(t.room(), 0o700); err != nil {
 		return err
 	}
@@ -106,7 +111,11 @@ func (t *twin) prepare(b bundle, trial Trial, pid int, command Command) error {
 		return err
 	}
 	_, _, _, t.systemd = systemdForm(t.cgroup)
-	config, err := twinSpec(b.spec, change{args: command.Args, env: command.Env, id: t.id, pid: pid, mounts: mounts})
+	files, err := openFiles(pid, spec)
+	if err != nil {
+		return err
+	}
+	config, err := twinSpec(b.spec, change{args: command.Args, env: command.Env, id: t.id, pid: pid, mounts: mounts, files: files})
 	if err != nil {
 		return err
 	}

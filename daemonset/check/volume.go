@@ -129,7 +129,7 @@ func (v volumes) overlay(m specs.Mount, l layer) (specs.Mount, error) {
 	}
 	if !l.ours {
 		m.Type, m.Source = "overlay", "overlay"
-		m.Options = append(without(m.Options, "bind", "rbind", "rw"), l.options(v.dir)...)
+		m.Options = append(without(m.Options, "bind", "rbind", "rw", "rrw", "ro", "rro"), l.options(v.dir)...)
 		return m, nil
 	}
 	if kind := mountOf(v.points, l.like.real).kind; !slices.Contains(local, kind) {

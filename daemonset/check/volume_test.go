@@ -57,7 +57,7 @@ func TestTwinMounts(t *testing.T) {
 		"read-only below too": {mount("/v", "bind", "/link", "rbind", "rro"), mount("/v", "bind", "/link", "rbind", "rro"), nil, false},
 		"the last option holds": {
 			mount("/v", "bind", "/dir", "rbind", "ro", "rw"),
-			mount("/v", "overlay", "overlay", append([]string{"ro"}, overlay("0", "/dir")...)...), nil, false,
+			mount("/v", "overlay", "overlay", overlay("0", "/dir")...), nil, false,
 		},
 		"file":                {mount("/etc/hosts", "bind", "/file", "rbind", "rw"), mount("/etc/hosts", "bind", "/file", "rbind", "ro"), nil, false},
 		"missing":             {mount("/v", "bind", "/none", "rbind"), specs.Mount{}, nil, false},
