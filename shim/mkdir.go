@@ -23,6 +23,12 @@ func (w *work) mkdir(name string, absent bool) (int, error) {
 			next, err = w.openDir(path)
 			if err == unix.ENOENT {
 				making, err = true, w.suits(at)
+				if err == nil {
+					err = w.mayMake(at)
+				}
+				if err != nil && absent {
+					return -1, errMissingParent
+				}
 			}
 		}
 		if err == nil && making {

@@ -62,6 +62,9 @@ func (w *work) dir(name string, f File) (int, error) {
 	if err == nil {
 		err = w.suits(dir)
 	}
+	if err == nil {
+		err = w.mayMake(dir)
+	}
 	if err != nil {
 		return -1, err
 	}
@@ -100,7 +103,7 @@ func (w *work) linkedDir(name string) (int, error) {
 		err = unix.ENOTDIR
 	}
 	if err == nil {
-		err = w.mayWrite(links, st)
+		w.links[dir] = links
 	}
 	return dir, err
 }

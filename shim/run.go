@@ -63,18 +63,19 @@ type work struct {
 	result Result
 	fsuid  uint32 // whose the files are at first
 
-	dirs   map[string]int // handles of the parents, by path: one for all files in it
-	inodes map[inode]int  // the same, by what they are
-	wanted map[entry]bool // the files so far
-	open   []int          // every handle, closed at the end
-	made   []entry        // directories made by us
+	dirs   map[string]int      // handles of the parents, by path: one for all files in it
+	inodes map[inode]int       // the same, by what they are
+	wanted map[entry]bool      // the files so far
+	links  map[int][]linkOwner // whose links led to a handle, without root's
+	open   []int               // every handle, closed at the end
+	made   []entry             // directories made by us
 	staged []*staged
 }
 
 func start(root Root, req Request) *work {
 	return &work{
 		root: root, req: req, fsuid: uint32(unix.Geteuid()),
-		dirs: make(map[string]int), inodes: make(map[inode]int), wanted: make(map[entry]bool),
+		dirs: make(map[string]int), inodes: make(map[inode]int), wanted: make(map[entry]bool), links: make(map[int][]linkOwner),
 	}
 }
 

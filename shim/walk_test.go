@@ -20,7 +20,9 @@ func TestForeignLinks(t *testing.T) {
 		link, dir [2]int // owner and group
 		mode      os.FileMode
 		ids       []IDMap
-		file      bool // the link is the destination itself
+		file      bool        // the link is the destination itself
+		private   os.FileMode // of the directory that the one which it leads to is in
+		setgid    bool        // the directory that the link is in hands on its group
 		refused   string
 		says      string
 	}{
@@ -34,6 +36,11 @@ func TestForeignLinks(t *testing.T) {
 		{name: "to their group's", link: [2]int{user, group}, dir: [2]int{0, group}, mode: 0o775},
 		{name: "to their group's to read", link: [2]int{user, group}, dir: [2]int{0, group}, mode: 0o755, refused: refusedDir},
 		{name: "to another group's", link: [2]int{user, group}, dir: [2]int{0, group + 1}, mode: 0o775, refused: refusedDir},
+		{name: "to one for all below one of root's own", link: [2]int{user, group}, mode: 0o777, private: 0o700, refused: "leads to a directory that they may not enter"},
+		{name: "to their own below one of root's own", link: [2]int{user, group}, dir: [2]int{user, 0}, mode: 0o700, private: 0o750, refused: "may not enter"},
+		{name: "to one for all below one of their group's", link: [2]int{user, 0}, mode: 0o777, private: 0o710},
+		{name: "to their group's, of a group that it has from its directory", link: [2]int{user, group}, dir: [2]int{0, group}, mode: 0o775, setgid: true, refused: refusedDir},
+		{name: "root's to one for all below one of root's own", mode: 0o777, private: 0o700},
 		{name: "root's of a user namespace", link: [2]int{100000, 100000}, dir: [2]int{100001, 0}, mode: 0o700, ids: ids},
 		{name: "a user's of a user namespace", link: [2]int{100007, 100007}, dir: [2]int{100000, 100000}, mode: 0o755, ids: ids,
 			refused: refusedDir, says: "user 7 "},
@@ -45,17 +52,24 @@ func TestForeignLinks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newContainer(t)
-			path, to := "/link/x", "/to/x"
-			c.mkdir("/to")
-			if tt.file {
-				path, to = "/x", "/to"
-				c.must(os.Remove(c.path("/to")))
-				c.write("/to", "secret", 0o644)
+			c.mkdir("/data")
+			if tt.setgid {
+				c.must(os.Chmod(c.path("/data"), 0o777|os.ModeSetgid))
 			}
-			c.symlink("to", "/"+strings.Split(path, "/")[1])
-			c.must(os.Lchown(c.path("/"+strings.Split(path, "/")[1]), tt.link[0], tt.link[1]))
-			c.must(os.Chown(c.path("/to"), tt.dir[0], tt.dir[1]))
-			c.must(os.Chmod(c.path("/to"), tt.mode))
+			path, to, link := "/data/link/x", "/in/to/x", "/data/link"
+			if tt.file {
+				path, to = "/data/link", "/in/to"
+				c.write("/in/to", "secret", 0o644)
+			} else {
+				c.mkdir("/in/to")
+			}
+			c.symlink("../in/to", link)
+			c.must(os.Lchown(c.path(link), tt.link[0], tt.link[1]))
+			c.must(os.Chown(c.path("/in/to"), tt.dir[0], tt.dir[1]))
+			c.must(os.Chmod(c.path("/in/to"), tt.mode))
+			if tt.private != 0 {
+				c.must(os.Chmod(c.path("/in"), tt.private))
+			}
 			for _, op := range []Op{Read, Compare, Apply} {
 				done := make(chan Result)
 				go func() {
@@ -96,6 +110,55 @@ func TestForeignLinksMkdir(t *testing.T) {
 	}
 }
 
+// Below a directory of their own, which somebody's link leads to by way of root's, they are.
+func TestForeignLinksMkdirBeyond(t *testing.T) {
+	c := newContainer(t)
+	c.mkdir("/srv/mine")
+	c.must(os.Chown(c.path("/srv/mine"), 1000, 1000))
+	c.symlink("srv", "/link")
+	c.must(os.Lchown(c.path("/link"), 1000, 1000))
+	for _, f := range []File{{Path: "/link/mine/new/x", Mkdir: true}, {Path: "/link/none/x", Absent: true}} {
+		if res := c.run(Request{Op: Apply, Files: []File{f}}); res.Error != nil {
+			t.Errorf("%s: %v", f.Path, res.Error)
+		}
+	}
+	c.stands("/srv/mine/new/x", "", 0o644, 0, 0)
+}
+
+// TestWalkIsBounded: of all that a walk passes one handle stays, and it passes no end of it.
+func TestWalkIsBounded(t *testing.T) {
+	c := newContainer(t)
+	c.mkdir("/a/b/c")
+	c.symlink("/a/b/c/../../b/./c", "/link")
+	deep := strings.Repeat("/d", maxSteps)
+	c.mkdir(deep)
+	c.symlink(deep[1:], "/deep")
+	w := c.work(Request{})
+	if _, _, err := w.walk("/link/../c/.."); err != nil || len(w.open) != 1 {
+		t.Errorf("%d handles are left, %v; want one", len(w.open), err)
+	}
+	before, err := os.ReadDir("/proc/self/fd")
+	c.must(err)
+	if _, _, err := w.walk("/deep"); err == nil || !strings.Contains(err.Error(), "more than 512") {
+		t.Errorf("got %v", err)
+	}
+	after, err := os.ReadDir("/proc/self/fd")
+	c.must(err)
+	if len(after) > len(before) || len(w.open) != 1 {
+		t.Errorf("%d handles before and %d after, %d to be closed", len(before), len(after), len(w.open))
+	}
+}
+
+// A mount without links has none here either: mount(8).
+func TestNoSymFollow(t *testing.T) {
+	c := newContainer(t)
+	c.mkdir("/etc")
+	c.mkdir("/volume")
+	c.mount("tmpfs", "/volume", "tmpfs", unix.MS_NOSYMFOLLOW, "")
+	c.symlink("../etc", "/volume/link")
+	c.refused(c.run(Request{Op: Apply, Files: []File{{Path: "/volume/link/x"}}}), StepOpen, unix.ELOOP, "")
+}
+
 // FuzzWalk goes where the kernel goes.
 func FuzzWalk(f *testing.F) {
 	c := newContainer(f)
@@ -125,6 +188,9 @@ func FuzzWalk(f *testing.F) {
 		w := start(c.root, Request{})
 		defer w.close()
 		got, links, err := w.walk(name)
+		if _, ours := err.(refusal); ours {
+			return // more than the kernel bounds
+		}
 		want, expected := openat2(c.root.Dir, name, unix.O_PATH, resolve)
 		if err != expected {
 			t.Fatalf("%q: got %v, want %v", name, err, expected)
