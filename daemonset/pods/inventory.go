@@ -121,7 +121,13 @@ func (v *inventory) relist(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list tasks: %w", err)
 	}
-	was, wasPaused, first := v.running, v.paused, len(v.facts) == 0
+	var records []containers.Container
+	if len(v.facts) == 0 {
+		if records, err = v.records.List(ctx); err != nil {
+			return fmt.Errorf("list containers: %w", err)
+		}
+	}
+	was := *v
 	v.running, v.trouble, v.paused = make(map[string]initProcess), make(map[string]error), make(map[string]bool)
 	seen := make(map[string]bool) // whether it answered
 	for _, p := range list.Tasks {
@@ -133,44 +139,55 @@ func (v *inventory) relist(ctx context.Context) error {
 			v.paused[p.ID] = true
 		}
 	}
-	// A shim that did not answer in time makes its container UNKNOWN, or has it left out. That
-	// alone does not mean that it is gone, nor, where it was not known before, that it is none.
-	ask := func(id string) {
-		if v.refresh(ctx, id) == nil {
-			return
+	v.askSilent(ctx, was, records, seen)
+	v.learnAll(ctx, records)
+	v.learnRest(ctx)
+	v.forgetExcept(seen)
+	return nil
+}
+
+// askSilent asks for what did not answer. A shim that is too slow makes its container UNKNOWN, or has it
+// left out of the list: that alone does not mean that it is gone, nor, where it was not known before, that
+// there is none. What stays silent is as it was before, and in trouble. The asking has half of the list's time.
+func (v *inventory) askSilent(ctx context.Context, was inventory, records []containers.Container, seen map[string]bool) {
+	silent := make(map[string]bool)
+	for id := range was.running {
+		silent[id] = true
+	}
+	for id := range was.paused {
+		silent[id] = true
+	}
+	for id, err := range was.trouble {
+		if errors.Is(err, errNoAnswer) {
+			silent[id] = true
 		}
-		if process, ran := was[id]; ran {
+	}
+	for id := range seen {
+		silent[id] = true
+	}
+	for _, record := range records {
+		_, isSandbox := record.Extensions[sandboxExtension]
+		_, isContainer := record.Extensions[containerExtension]
+		if isSandbox || isContainer {
+			silent[record.ID] = true
+		}
+	}
+	maps.DeleteFunc(silent, func(id string, _ bool) bool { return seen[id] })
+	ctx, cancel := context.WithTimeout(ctx, listTimeout/2)
+	defer cancel()
+	for id := range silent {
+		// One that is UNKNOWN containerd has just waited for.
+		if _, listed := seen[id]; !listed && v.refresh(ctx, id) == nil {
+			continue
+		}
+		if process, ran := was.running[id]; ran {
 			v.running[id] = process
 		}
-		if wasPaused[id] {
+		if was.paused[id] {
 			v.paused[id] = true
 		}
 		v.trouble[id] = errNoAnswer
 	}
-	for id := range was {
-		if !seen[id] {
-			ask(id)
-		}
-	}
-	for id := range wasPaused {
-		if !seen[id] {
-			ask(id)
-		}
-	}
-	for id, answered := range seen {
-		if _, ran := was[id]; !answered && !ran && !wasPaused[id] {
-			ask(id)
-		}
-	}
-	if first {
-		err = v.learnAll(ctx, seen, ask)
-	}
-	if err != nil {
-		return err
-	}
-	v.learnRest(ctx)
-	v.forgetExcept(seen)
-	return nil
 }
 
 // refresh asks containerd about one task. An error says that nothing is known.
@@ -205,25 +222,22 @@ func (v *inventory) refresh(ctx context.Context, id string) error {
 	return nil
 }
 
+// noAnswer tells a shim that does not answer from a containerd that does not.
+func noAnswer(err error) bool {
+	return errors.Is(err, errNoAnswer) || errors.Is(err, context.DeadlineExceeded) || status.Code(errors.Unwrap(err)) == codes.DeadlineExceeded
+}
+
 func frozen(s task.Status) bool { return s == task.Status_PAUSED || s == task.Status_PAUSING }
 
-// learnAll reads the facts of all at once, at the first time. Those that were not listed, and
-// have a record, are asked for.
-func (v *inventory) learnAll(ctx context.Context, seen map[string]bool, ask func(id string)) error {
-	records, err := v.records.List(ctx)
-	if err != nil {
-		return fmt.Errorf("list containers: %w", err)
-	}
+// learnAll reads the facts of what runs from the records of all.
+func (v *inventory) learnAll(ctx context.Context, records []containers.Container) {
 	var later []containers.Container
 	for _, record := range records {
 		_, isSandbox := record.Extensions[sandboxExtension]
-		_, isContainer := record.Extensions[containerExtension]
-		if _, listed := seen[record.ID]; !listed && (isSandbox || isContainer) {
-			ask(record.ID)
-		}
 		_, runs := v.running[record.ID]
-		switch _, failed := v.trouble[record.ID]; {
-		case !runs && !failed:
+		_, failed := v.trouble[record.ID]
+		switch _, known := v.facts[record.ID]; {
+		case known, !runs && !failed:
 		case isSandbox:
 			v.add(ctx, record)
 		default: // refers to its sandbox
@@ -233,7 +247,6 @@ func (v *inventory) learnAll(ctx context.Context, seen map[string]bool, ask func
 	for _, record := range later {
 		v.add(ctx, record)
 	}
-	return nil
 }
 
 // learnRest reads the facts of what is not known yet, each by itself.

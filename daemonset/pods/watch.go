@@ -119,17 +119,19 @@ func (w *watch) follow(ctx context.Context) error {
 			flush = nil
 			troubles := len(w.inventory.trouble)
 			for id := range changed {
-				if w.inventory.refresh(ctx, id) != nil {
+				err := w.inventory.refresh(ctx, id)
+				if noAnswer(err) {
+					w.inventory.trouble[id] = errNoAnswer
+				}
+				if err != nil || len(w.inventory.trouble) > troubles {
+					soon = settle
 					relist.Reset(0)
 				}
 			}
 			clear(changed)
-			if len(w.inventory.trouble) > troubles {
-				soon = settle
-				relist.Reset(soon)
-			}
 			w.publish(w.inventory.err())
 		case <-relist.C:
+			began := time.Now()
 			if err := w.inventory.relist(ctx); err != nil {
 				return err
 			}
@@ -138,7 +140,8 @@ func (w *watch) follow(ctx context.Context) error {
 			if len(w.inventory.trouble) == 0 {
 				soon = settle
 			} else { // no event tells that it is over
-				next, soon = min(next, soon), min(2*soon, relistEvery)
+				// Nor is anything else heard of while a list waits for shims that hang.
+				next, soon = min(next, max(soon, 10*time.Since(began))), min(2*soon, relistEvery)
 			}
 			relist.Reset(next)
 			next = relistEvery
