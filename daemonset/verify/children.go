@@ -56,11 +56,12 @@ func (pr *Proof) look() error {
 		if !c.server || c.old && c.role == worker && pr.looked.Sub(pr.began) < pr.preset.beside() {
 			continue // the second is what it was
 		}
+		if pr.preset.Pipes && !c.waited { // before it is seen to listen: a helper closes that and then sleeps
+			c.waited, _ = hasWaited(pid)
+		}
 		role, err := roles.of(pid)
-		if err == nil && role == worker && pr.preset.Pipes && !c.waited {
-			if c.waited, err = hasWaited(pid); !c.waited {
-				role = helper
-			}
+		if role == worker && pr.preset.Pipes && !c.waited {
+			role = helper
 		}
 		if err == nil && role == worker && len(roles.pipes) > 0 {
 			c.current, err = roles.fds.has(pid, roles.pipes)
@@ -107,8 +108,8 @@ func (pr *Proof) meet() error {
 		if pr.children[pid] != nil {
 			continue
 		}
-		if len(pr.children) == maxChildren {
-			return fmt.Errorf("%w: process %d has more than %d children", ErrUnprovable, pr.master.Pid(), maxChildren)
+		if len(pr.children) == MaxChildren {
+			return fmt.Errorf("%w: process %d has more than %d children", ErrUnprovable, pr.master.Pid(), MaxChildren)
 		}
 		c, err := pr.pin(pid)
 		if errors.Is(err, ErrGone) {
