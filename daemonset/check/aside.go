@@ -1,7 +1,6 @@
 package check
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -55,7 +54,7 @@ func places(look func(string) (source, error), binary string, mounts []specs.Mou
 	}
 	for _, path := range named {
 		from, err := look(path)
-		if errors.Is(err, ErrDeadline) || errors.Is(err, context.Canceled) {
+		if outOfTime(err) {
 			return nil, err
 		}
 		if err == nil { // else the runtime says what is wrong with it

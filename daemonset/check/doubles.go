@@ -22,9 +22,9 @@ func placeOf(points []mountPoint, path string) place {
 //
 // Where one shows a folder of what another shows each has its own: the way from one to the other is the
 // container's to bend, and the runtime would follow it.
-func (v volumes) doubles(mounts []specs.Mount) map[int]place {
+func (v volumes) doubles(mounts []specs.Mount) (map[int]place, error) {
 	if !slices.ContainsFunc(mounts, v.written) {
-		return nil // as mostly: no source need be looked at
+		return nil, nil // as mostly: no source need be looked at
 	}
 	type shown struct {
 		by                []int // mounts
@@ -36,6 +36,9 @@ func (v volumes) doubles(mounts []specs.Mount) map[int]place {
 			continue
 		}
 		from, err := v.look(m.Source)
+		if outOfTime(err) {
+			return nil, err
+		}
 		if err != nil || !from.dir { // what is wrong with a source shows when it is used
 			continue
 		}
@@ -54,7 +57,7 @@ func (v volumes) doubles(mounts []specs.Mount) map[int]place {
 			}
 		}
 	}
-	return double
+	return double, nil
 }
 
 // written says whether the trial writes below a mount.

@@ -42,6 +42,11 @@ func (c *Checker) look(ctx context.Context, container, path string) (source, err
 	return source{}, fmt.Errorf("%w: the node does not come to an end with a look at %s; what filesystem does it wait for?", ErrDeadline, path)
 }
 
+// outOfTime tells that a look has not ended from what it has seen.
+func outOfTime(err error) bool {
+	return errors.Is(err, ErrDeadline) || errors.Is(err, context.Canceled)
+}
+
 // resolveCached is RESOLVE_CACHED of linux/openat2.h, since Linux 5.12.
 const resolveCached = 0x20
 

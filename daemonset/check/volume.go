@@ -73,7 +73,10 @@ type volumes struct {
 //   - All else stays as it is: what is read-only already, and what is new with
 //     each container.
 func (v volumes) twin(mounts []specs.Mount) (twin []specs.Mount, layers []layer, err error) {
-	doubles := v.doubles(mounts)
+	doubles, err := v.doubles(mounts)
+	if err != nil {
+		return nil, nil, err
+	}
 	one := make(map[place]layer)
 	for i, m := range mounts {
 		m.Options = private(m.Options)
