@@ -56,6 +56,9 @@ var applyCommand = &cli.Command{
 			logrus.WithFields(logrus.Fields{"target": job.Target.Container, "result": result.Result}).Debug("done")
 			return result, err
 		})
+		if !c.Bool("dry-run") {
+			wake(ctx, c) // it may have newer values by now
+		}
 		if err := print(c, results, applyTable(c, results)); err != nil {
 			return err
 		}

@@ -77,6 +77,10 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 	rec := a.record(job.Target)
 	before := rec
 	before.Good = slices.Clone(rec.Good)
+	if job.offer != nil {
+		s := job.offer(rec.Revision)
+		job.Snapshot, job.Away, job.Good, job.earlier, job.rendering = s.snapshot, s.away, s.best, s.earlier, s.rendering
+	}
 	unchanged, err := a.pass(ctx, job, &rec)
 	conclude(&rec.Status, job, err)
 	if !unchanged || before.State != rec.State || before.Reason != rec.Reason || before.Revision != rec.Revision ||

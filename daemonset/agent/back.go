@@ -2,16 +2,21 @@ package agent
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/state"
 )
 
 // reject brings the previous files back after a reload that did not take, and
-// notes that what was tried is not to be tried again. A slow server may have taken
-// it late: so the previous files are signalled and proved in turn.
+// notes that what was tried is not to be tried again, or not soon where the server said nothing until
+// the time was over. A slow server may have taken it late: so the previous files are signalled
+// and proved in turn.
 func (a *Applier) reject(ctx context.Context, job Job, want goal, rec *state.Record, cause error) error {
 	previous, err := a.previous(rec)
 	if err != nil {
@@ -23,13 +28,62 @@ func (a *Applier) reject(ctx context.Context, job Job, want goal, rec *state.Rec
 	if want.instead != nil { // what is wanted, and was rejected, is something else
 		rec.NotTaken = append(rec.NotTaken[max(0, len(rec.NotTaken)-maxNotTaken):], want.digest)
 	} else {
-		rec.Rejected = want.digest
+		rec.Rejected = rejection(job, want.digest)
+		rec.Late, rec.Again = rec.Late+1, time.Time{}
+		if errors.Is(cause, context.DeadlineExceeded) {
+			rec.Again = time.Now().Add(backoff(rec.Late, lateFirst, lateLongest))
+		}
 	}
 	rec.Why = cause.Error()
 	if err := a.restore(ctx, job, rec); err != nil {
 		return failed(StateOf(err), fmt.Errorf("%w; the previous files come back: %w", cause, err))
 	}
-	return failed(daemonset.RolledBack, fmt.Errorf("%w; the previous files are back and live", cause))
+	return rolledBack(rec)
+}
+
+// rolledBack says that the previous files are in place, and for how long.
+func rolledBack(rec *state.Record) error {
+	if rec.Again.IsZero() {
+		return failed(daemonset.RolledBack, fmt.Errorf("%s; the previous files are back and live", rec.Why))
+	}
+	at := rec.Again
+	if now := time.Now(); at.Before(now) {
+		at = now.Add(lateFirst) // it could not be tried: etcd is away
+	}
+	return &laterError{at: at, error: failed(daemonset.RolledBack, fmt.Errorf(
+		"%s; the previous files are back and live, and what did not come in time is tried again at %s (--timeout is the time that it has)",
+		rec.Why, at.Format(time.TimeOnly)))}
+}
+
+// again answers whether it is time to try what a server was too slow for. A clock that was set back
+// does not put it off for ever.
+func again(rec *state.Record, now time.Time) bool {
+	return !rec.Again.IsZero() && (!now.Before(rec.Again) || rec.Again.Sub(now) > 2*lateLongest)
+}
+
+// What a server was too slow for is tried again: the node may have been busy.
+const lateFirst, lateLongest = time.Minute, time.Hour
+
+// rejected answers whether a goal is what did not take.
+func rejected(job Job, want goal, rec *state.Record) bool {
+	return rec.Rejected != "" && rec.Rejected == rejection(job, want.digest)
+}
+
+// rejection names what did not take: files, and how the server was told of them and asked. With
+// another way to tell or to ask the same files may take.
+func rejection(job Job, digest string) string {
+	p := job.profile()
+	signal, _ := reloadSignal(p, job.Target.Container.Pod) // one that is wrong is told elsewhere
+	var commands [][]string
+	for _, r := range reloads(job) {
+		commands = append(commands, r.Args)
+	}
+	b, err := json.Marshal([]any{digest, p.Process, p.Matcher, signal, commands})
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 // maxNotTaken bounds how many digests are remembered, and one more.

@@ -18,7 +18,8 @@ const (
 )
 
 // fail puts the target into a state that is to be left, and says when to try.
-// RolledBack is left by other contents only, Paused by a person's word.
+// RolledBack is left by other contents, or at a time where the server was slow only; Paused by a
+// person's word.
 // Failures in a row are those of one kind: a long wait for etcd does not slow
 // down the wait for a server that comes after it.
 func fail(s *daemonset.Status, state daemonset.State, err error) {
@@ -28,6 +29,9 @@ func fail(s *daemonset.Status, state daemonset.State, err error) {
 	s.State, s.Reason = state, err.Error()
 	if state == daemonset.RolledBack || state == daemonset.Paused {
 		s.RetryAt = time.Time{}
+		if later, ok := errors.AsType[*laterError](err); ok {
+			s.RetryAt = later.at
+		}
 		return
 	}
 	s.Failures++

@@ -20,8 +20,10 @@ func (a *Applier) change(ctx context.Context, job Job, c *crossing, want goal, r
 	if want.back {
 		return a.place(ctx, job, c, want, rec)
 	}
-	if err := hold(job, c, rec); err != nil {
-		return err
+	if !want.pinned {
+		if err := hold(job, c, rec); err != nil {
+			return err
+		}
 	}
 	if err := a.try(ctx, job, c, want, rec); err != nil {
 		if isNew(rec) && StateOf(err) == daemonset.Refused {
@@ -120,7 +122,7 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 		return err
 	}
 	if proof != nil && (result.Signalled || len(commands) > 0) {
-		err := a.prove(ctx, proof)
+		err := a.prove(ctx, proof, a.Timeout+c.preset.After)
 		if errors.Is(err, verify.ErrUnsure) && rec.Unsure < maxUnsure {
 			rec.Unsure++
 			return failed(daemonset.Waiting, fmt.Errorf("%w; it is signalled once more", err))
@@ -190,19 +192,24 @@ func finish(want goal, rec *state.Record, result shim.Result) {
 		}
 		rec.Good = slices.DeleteFunc(rec.Good, func(s state.Saved) bool { return s.Absent && s.Remove })
 		if want.instead == nil { // else what was rejected is still what is wanted
-			rec.Rejected, rec.Why, rec.NotTaken = "", "", nil
+			rec.Rejected, rec.Why, rec.NotTaken, rec.Late, rec.Again = "", "", nil, 0, time.Time{}
 		}
 	}
 	rec.Owed, rec.Next, rec.Unsure = false, nil, 0
 }
 
-func (a *Applier) prove(ctx context.Context, proof *verify.Proof) error {
-	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+// prove waits for the proof, at most for patience. That the proof could not be looked for is no word
+// of the server's: the reload stays owed.
+func (a *Applier) prove(ctx context.Context, proof *verify.Proof, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	defer a.phase("prove")()
 	err := proof.Wait(ctx)
-	if err == nil || errors.Is(err, context.Canceled) {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
 		return err // cancelled: nothing is known, and the next pass looks again
+	case errors.Is(err, verify.ErrNotTaken), errors.Is(err, verify.ErrGone), errors.Is(err, verify.ErrUnsure):
+		return failed(daemonset.Failed, fmt.Errorf("%w: %w", ErrNotVerified, err))
 	}
-	return failed(daemonset.Failed, fmt.Errorf("%w: %w", ErrNotVerified, err))
+	return failed(serverState(err), fmt.Errorf("the files are in place, and whether the server has taken them cannot be told: %w", err))
 }

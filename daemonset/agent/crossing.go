@@ -76,7 +76,7 @@ func (c *crossing) find(ctx context.Context, job Job) error {
 		if err != nil {
 			return failed(serverState(err), err)
 		}
-		c.server = server
+		c.server, preset.Signal = server, c.signal // the proof watches what is sent
 	case c.signal != 0:
 		// Without a preset the container's first process is meant, as
 		// `ctr task kill` means it.
@@ -123,7 +123,7 @@ func presetOf(p *template.Profile) (preset verify.Preset, known bool, err error)
 
 // before is what the proof compares with; nil where there is no rule.
 func (c *crossing) before() (*verify.Proof, error) {
-	if c.server == nil || c.preset == nil {
+	if c.server == nil || c.preset == nil || !c.preset.Proves() {
 		return nil, nil
 	}
 	proof, err := c.preset.Before(c.server)

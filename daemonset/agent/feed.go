@@ -59,6 +59,24 @@ func (f *feed) current() offer {
 	return f.offer
 }
 
+// since is what a worker applies to a target that has a revision. Where that is newer than what has
+// settled here a person has applied it, and it is not taken back: the target has the newest, or while etcd
+// is away, and nothing newer is known, what it has.
+func (f *feed) since(revision int64) offer {
+	s := f.current()
+	if s.snapshot == nil || revision <= s.snapshot.Revision() {
+		return s
+	}
+	newest, away := f.sub.Current()
+	switch {
+	case newest != nil && newest.Revision() > s.snapshot.Revision():
+		s.snapshot, s.rendering = newest, &rendering{snapshot: newest}
+	case away != nil:
+		s.snapshot, s.away = nil, away
+	}
+	return s
+}
+
 // good notes that what was shown has led to a live configuration.
 func (f *feed) good(s offer) {
 	f.mu.Lock()

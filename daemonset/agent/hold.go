@@ -6,6 +6,7 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/daemonset/verify"
 	"github.com/podreload/podreload/nsenter"
 )
 
@@ -64,6 +65,8 @@ func draining(job Job, c *crossing) error {
 	if job.profile().MaxDraining == nil {
 		limit = perWorker * max(1, serving)
 	}
+	// A reload makes as many again, and a proof looks at so many at most.
+	limit = max(1, min(limit, verify.MaxChildren-2*serving))
 	if old < limit {
 		return nil
 	}

@@ -30,6 +30,10 @@ type Job struct {
 	earlier   *earlier   // the same of before Good was known; nil: what the store has
 	rendering *rendering // that jobs with the same Snapshot share; nil: none do
 
+	// offer says what a target is to have that has a revision already, in place of Snapshot and what
+	// goes with it; nil: that is known.
+	offer func(revision int64) offer
+
 	did *deed // what an apply adds to; nil before
 }
 

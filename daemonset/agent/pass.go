@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/source"
@@ -20,6 +21,7 @@ type goal struct {
 	digest   string           // of files
 	revision int64
 	back     bool // they are the previous ones: what the profile wants did not take
+	pinned   bool // a person took it back to them
 
 	snapshot *source.Snapshot // that files are made of; nil where they are known without
 
@@ -57,7 +59,7 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 	}
 	// It did not work here, and the container has had nothing that did.
 	better, unknown := a.newcomer(ctx, job, rec, err)
-	if unknown != nil || better.digest == want.digest || better.digest == rec.Rejected || slices.Contains(rec.NotTaken, better.digest) {
+	if unknown != nil || better.digest == want.digest || rejected(job, better, rec) || slices.Contains(rec.NotTaken, better.digest) {
 		return unchanged, a.undo(ctx, job, rec, err)
 	}
 	return a.attain(ctx, job, better, rec)
@@ -75,7 +77,7 @@ func (a *Applier) attain(ctx context.Context, job Job, want goal, rec *state.Rec
 	case err != nil:
 		return false, err
 	case want.back && want.instead == nil:
-		return unchanged, failed(daemonset.RolledBack, fmt.Errorf("%s; the previous files are back and live", rec.Why))
+		return unchanged, rolledBack(rec)
 	}
 	rec.Revision = want.revision
 	if want.snapshot != nil {
@@ -97,13 +99,13 @@ func (a *Applier) attain(ctx context.Context, job Job, want goal, rec *state.Rec
 func (a *Applier) goal(ctx context.Context, job Job, rec *state.Record) (want goal, err error) {
 	switch {
 	case job.Retire:
-		return a.accept(goalOf(nil, rec.Revision, rec), rec)
+		return a.accept(job, goalOf(nil, rec.Revision, rec), rec)
 	case job.Snapshot == nil:
 		return a.known(ctx, job, rec, job.Away)
 	}
 	want, err = a.wanted(ctx, job, rec)
 	if err == nil {
-		return a.accept(want, rec)
+		return a.accept(job, want, rec)
 	}
 	if ctx.Err() != nil {
 		return goal{}, err
@@ -152,12 +154,12 @@ func (a *Applier) known(ctx context.Context, job Job, rec *state.Record, why err
 	if err != nil {
 		return goal{}, failed(StateOf(err), err)
 	}
-	return a.accept(goalOf(want.files, want.revision, rec), rec)
+	return a.accept(job, goalOf(want.files, want.revision, rec), rec)
 }
 
 // accept takes a goal, or the previous files instead.
-func (a *Applier) accept(want goal, rec *state.Record) (goal, error) {
-	if want.digest != rec.Rejected {
+func (a *Applier) accept(job Job, want goal, rec *state.Record) (goal, error) {
+	if !rejected(job, want, rec) || again(rec, time.Now()) {
 		return want, nil
 	}
 	previous, err := a.previous(rec)

@@ -61,6 +61,7 @@ func (a *Applier) pin(job Job, p state.Pause, rec *state.Record) (goal, error) {
 		return goal{}, failed(daemonset.Paused, fmt.Errorf("pinned to revision %d: %w; nothing is changed until podreload resume", p.Revision, err))
 	}
 	want := goalOf(files, entry.Revision, rec)
+	want.pinned = true
 	want.digest = p.Pin // attributes that were read from inside are among the files by now
 	want.instead = failed(daemonset.Paused, fmt.Errorf("pinned to revision %d since %s by %s, until podreload resume",
 		entry.Revision, p.Since.Format(time.RFC3339), p.By))

@@ -94,8 +94,10 @@ func (w *worker) pass(ctx context.Context, before daemonset.Status, look bool) O
 	job.Look = look
 	var s offer
 	if w.feed != nil {
-		s = w.feed.current()
-		job.Snapshot, job.Away, job.Good, job.earlier, job.rendering = s.snapshot, s.away, s.best, s.earlier, s.rendering
+		job.offer = func(revision int64) offer {
+			s = w.feed.since(revision)
+			return s
+		}
 	}
 	outcome, err := w.applier.Apply(ctx, job)
 	if err != nil && outcome.Status.ContainerID == "" {

@@ -33,10 +33,12 @@ type Record struct {
 	// nil once it is proved or undone.
 	Next *Change `json:"next,omitempty"`
 
-	// Rejected is the digest of files with which a reload did not take. They are
-	// not tried again in this container.
-	Rejected string `json:"rejected,omitempty"`
-	Why      string `json:"why,omitempty"` // what the server did with them
+	// Rejected names files with which a reload did not take, and the way in which it was told and
+	// looked for. They are not tried again in this container, or not before Again.
+	Rejected string    `json:"rejected,omitempty"`
+	Why      string    `json:"why,omitempty"`  // what the server did with them
+	Late     int       `json:"late,omitempty"` // how often in a row they did not take
+	Again    time.Time `json:"again,omitzero"` // the server said nothing in time; zero: it said no
 
 	// NotTaken are the digests of files that were to stand in for what was wanted, and did
 	// not take either.

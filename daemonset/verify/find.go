@@ -15,7 +15,7 @@ const (
 	maxDepth    = 16
 	maxVisited  = 4096
 	maxMatches  = 64   // processes of the executable that are not below another
-	maxChildren = 1024 // of one master; each costs a descriptor while it is watched
+	MaxChildren = 1024 // of one master; each costs a descriptor while it is watched
 	maxTries    = 3    // the one found may end before it is pinned
 )
 

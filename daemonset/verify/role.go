@@ -93,8 +93,8 @@ func (p Preset) census(master *nsenter.Process) (serving, drains int, err error)
 	if err != nil {
 		return 0, 0, err
 	}
-	if len(pids) > maxChildren {
-		return 0, 0, fmt.Errorf("%w: process %d has more than %d children", ErrUnprovable, master.Pid(), maxChildren)
+	if len(pids) > MaxChildren {
+		return 0, 0, fmt.Errorf("%w: process %d has more than %d children", ErrUnprovable, master.Pid(), MaxChildren)
 	}
 	roles, err := p.roles(master)
 	if err != nil {
