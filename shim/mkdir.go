@@ -24,10 +24,9 @@ func (w *work) mkdir(name string, absent bool) (int, error) {
 			if err == unix.ENOENT {
 				making, err = true, w.suits(at)
 				if err == nil {
-					err = w.mayMake(at)
-				}
-				if err != nil && absent {
-					return -1, errMissingParent
+					if err = w.mayMake(at); err != nil && absent {
+						return -1, errMissingParent
+					}
 				}
 			}
 		}

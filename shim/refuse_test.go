@@ -183,3 +183,11 @@ func TestMkdirIsUndone(t *testing.T) {
 		t.Error("/a is there still")
 	}
 }
+
+// A file that shall be absent is refused there too, though its directory is not.
+func TestRefuseAbsent(t *testing.T) {
+	c := newContainer(t)
+	c.mkdir("/proc")
+	c.mount("proc", "/proc", "proc", 0, "")
+	c.refused(c.run(Request{Op: Apply, Files: []File{{Path: "/proc/none/x", Absent: true}}}), StepOpen, 0, "filesystem of the kernel")
+}
