@@ -169,9 +169,9 @@ func (w *work) mayMake(dir int) error {
 	if err != nil {
 		return err
 	}
+	sticky := st.Mode&unix.S_ISVTX != 0 // others' files are not theirs to replace
 	for _, l := range links {
-		sticky := st.Mode&unix.S_ISVTX != 0 && l.uid != st.Uid // where others' files are not theirs to replace
-		if sticky || l.uid != st.Uid && !l.may(2, st) {
+		if l.uid != st.Uid && (sticky || !l.may(2, st)) {
 			return w.foreign(l, "a directory that they may not write to")
 		}
 	}

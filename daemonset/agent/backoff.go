@@ -26,20 +26,15 @@ func fail(s *daemonset.Status, state daemonset.State, err error) {
 	if s.State != state {
 		s.Failures = 0
 	}
-	s.State, s.Reason = state, err.Error()
-	if state == daemonset.RolledBack || state == daemonset.Paused {
-		s.RetryAt = time.Time{}
-		if later, ok := errors.AsType[*laterError](err); ok {
-			s.RetryAt = later.at
+	s.State, s.Reason, s.RetryAt = state, err.Error(), time.Time{}
+	if state != daemonset.RolledBack && state != daemonset.Paused {
+		s.Failures++
+		first, longest := retryFirst, retryLongest
+		if state == daemonset.Waiting {
+			first, longest = waitFirst, waitLongest
 		}
-		return
+		s.RetryAt = time.Now().Add(backoff(s.Failures, first, longest))
 	}
-	s.Failures++
-	first, longest := retryFirst, retryLongest
-	if state == daemonset.Waiting {
-		first, longest = waitFirst, waitLongest
-	}
-	s.RetryAt = time.Now().Add(backoff(s.Failures, first, longest))
 	if later, ok := errors.AsType[*laterError](err); ok {
 		s.RetryAt = later.at
 	}

@@ -122,7 +122,7 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 		return err
 	}
 	if proof != nil && (result.Signalled || len(commands) > 0) {
-		err := a.prove(ctx, proof, a.Timeout+c.preset.After)
+		err := a.prove(ctx, c, proof)
 		if errors.Is(err, verify.ErrUnsure) && rec.Unsure < maxUnsure {
 			rec.Unsure++
 			return failed(daemonset.Waiting, fmt.Errorf("%w; it is signalled once more", err))
@@ -198,10 +198,10 @@ func finish(want goal, rec *state.Record, result shim.Result) {
 	rec.Owed, rec.Next, rec.Unsure = false, nil, 0
 }
 
-// prove waits for the proof, at most for patience. That the proof could not be looked for is no word
-// of the server's: the reload stays owed.
-func (a *Applier) prove(ctx context.Context, proof *verify.Proof, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// prove waits for the proof. That it could not be looked for is no word of the server's: the reload stays
+// owed.
+func (a *Applier) prove(ctx context.Context, c *crossing, proof *verify.Proof) error {
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout+c.preset.After)
 	defer cancel()
 	defer a.phase("prove")()
 	err := proof.Wait(ctx)

@@ -145,7 +145,7 @@ func (a *Applier) Signal(ctx context.Context, job Job, signal syscall.Signal, fo
 		return nil, err
 	}
 	if proof != nil {
-		err = a.prove(ctx, proof, a.Timeout+c.preset.After)
+		err = a.prove(ctx, c, proof)
 	}
 	job.did = &deed{signal: verify.SignalName(c.signal)}
 	a.account(job, a.record(job.Target))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,13 +69,8 @@ func TestDeadBelow(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, c := r.pod(testenv.PodConfig{}, testenv.ContainerConfig{Mounts: []testenv.Mount{{HostPath: volume, ContainerPath: "/data", ReadOnly: readOnly}}})
-			end := mute(t, remote)
-			ended := false
-			defer func() {
-				if !ended {
-					end()
-				}
-			}()
+			end := sync.OnceFunc(mute(t, remote))
+			defer end()
 			for range 2 { // the second is told by what the first has left
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 				_, err := r.checker.Check(ctx, r.trial(c, nil, "true"))
@@ -84,7 +80,6 @@ func TestDeadBelow(t *testing.T) {
 				}
 			}
 			end()
-			ended = true
 			if _, err := r.check(r.trial(c, nil, "true")); err != nil {
 				t.Errorf("with the volume back: %v", err)
 			}

@@ -21,9 +21,7 @@ func (c *Checker) look(ctx context.Context, container, path string) (source, err
 	}
 	var answer source
 	done := make(chan error, 1)
-	ended := make(chan struct{})
 	c.behind.Go(func() {
-		defer close(ended)
 		done <- c.node.do(func() (err error) { answer, err = lookAt(path, 0); return err })
 	})
 	select {
@@ -33,7 +31,7 @@ func (c *Checker) look(ctx context.Context, container, path string) (source, err
 	}
 	over := c.hanging.add(container)
 	c.behind.Go(func() {
-		<-ended
+		<-done
 		over()
 	})
 	if errors.Is(ctx.Err(), context.Canceled) {

@@ -62,7 +62,16 @@ func (t *twin) prepare(ctx context.Context, b bundle, trial Trial, pid int, comm
 	if err != nil {
 		return err
 	}
-	look := func(path string) (source, error) { return t.c.look(ctx, t.target, path) }
+	known := make(map[string]source) // each is asked for up to three times
+	look := func(path string) (s source, err error) {
+		s, ok := known[path]
+		if !ok {
+			if s, err = t.c.look(ctx, t.target, path); err == nil {
+				known[path] = s
+			}
+		}
+		return s, err
+	}
 	mounts, layers, err := volumes{dir: t.dir, users: hasUserNamespace(spec), look: look, points: points, theirs: theirs, files: trial.paths()}.twin(spec.Mounts)
 	if err != nil {
 		return err

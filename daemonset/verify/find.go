@@ -12,12 +12,15 @@ import (
 
 // Bounds on the search. The processes of a container are its own to make.
 const (
-	maxDepth    = 16
-	maxVisited  = 4096
-	maxMatches  = 64   // processes of the executable that are not below another
-	MaxChildren = 1024 // of one master; each costs a descriptor while it is watched
-	maxTries    = 3    // the one found may end before it is pinned
+	maxDepth   = 16
+	maxVisited = 4096
+	maxMatches = 64 // processes of the executable that are not below another
+	maxTries   = 3  // the one found may end before it is pinned
 )
+
+// MaxChildren is how many children one master may have that is proved to reload: each costs a
+// descriptor while it is watched.
+const MaxChildren = 1024
 
 // Find returns the master of the preset in the container whose init process is
 // given, pinned. The caller closes it, and init stays the caller's.
