@@ -61,7 +61,7 @@ func chosenJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([
 		if err != nil {
 			return nil, err
 		}
-		job.Look = true
+		job.Look, job.Insist = true, true
 		jobs = append(jobs, job)
 	}
 	return jobs, nil

@@ -51,14 +51,14 @@ func rolledBack(rec *state.Record) error {
 		at = now.Add(lateFirst) // it could not be tried: etcd is away
 	}
 	return &laterError{at: at, error: failed(daemonset.RolledBack, fmt.Errorf(
-		"%s; the previous files are back and live, and what did not come in time is tried again at %s (--timeout is the time that it has)",
+		"%s; the previous files are back and live, and what did not come in time is tried again at %s, or by `podreload apply` (--timeout is the time that it has)",
 		rec.Why, at.Format(time.TimeOnly)))}
 }
 
 // again answers whether it is time to try what a server was too slow for. A clock that was set back
 // does not put it off for ever.
-func again(rec *state.Record, now time.Time) bool {
-	return !rec.Again.IsZero() && (!now.Before(rec.Again) || rec.Again.Sub(now) > 2*lateLongest)
+func again(job Job, rec *state.Record, now time.Time) bool {
+	return !rec.Again.IsZero() && (job.Insist || !now.Before(rec.Again) || rec.Again.Sub(now) > 2*lateLongest)
 }
 
 // What a server was too slow for is tried again: the node may have been busy.

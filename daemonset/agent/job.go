@@ -23,6 +23,9 @@ type Job struct {
 	// changed: the search for drift, and what a person expects of `apply`.
 	Look bool
 
+	// Insist tries at once what the server was too slow for.
+	Insist bool
+
 	// Retire is for a target that the profile has no longer: of its files go those
 	// that are to go with their resource.
 	Retire bool

@@ -6,56 +6,76 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
+	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/testenv"
 )
 
-// TestSlowIsTriedAgain: what a server said nothing to in its time is tried again after a while, without
-// another value: it may have been the node that was busy.
+// TestSlowIsTriedAgain: what a server said nothing to in its time is tried again, after a while or where a person
+// asks for it, without another value: it may have been the node that was busy.
 func TestSlowIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, testenv.SharedNode(t, testenv.V2))
-	p := r.pod(testenv.PodConfig{})
-	c := p.Container("nginx")
-	r.start()
-	r.live(c, r.put("one"))
-	r.stop()
-	r.applier.Timeout = time.Second // of the proof that is not to come
-	r.start()
-	resume := stopped(t, nginxOf(t, c).master)
-	revision := r.put("two")
-	r.await(c, "it goes back, which is owed", func(s daemonset.Status) bool {
-		rec, err := r.applier.Store.Load(c.ID)
-		return err == nil && rec.Rejected != "" && s.Owed
-	})
-	r.stop()
-	resume()
-	r.applier.Timeout = 20 * time.Second
-	r.start()
-	s := r.in(c, daemonset.RolledBack, "previous files are back", "tried again at", "--timeout")
-	if wait := time.Until(s.RetryAt); wait < 0 || wait > 2*time.Minute {
-		t.Errorf("it is tried again in %v", wait)
+	for name, try := range map[string]func(*rig, *testenv.Container, int64){
+		"after a while": func(r *rig, c *testenv.Container, revision int64) {
+			r.amend(c, func(rec *state.Record) { rec.Again = time.Now() }) // the minute is over
+			r.start()
+			r.live(c, revision)
+		},
+		"by hand": func(r *rig, c *testenv.Container, revision int64) {
+			if outcome, err := r.applier.Apply(r.t.Context(), r.manual(c)); err != nil || outcome.Status.Revision < revision {
+				r.t.Fatalf("%+v, %v", outcome.Status, err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, testenv.SharedNode(t, testenv.V2))
+			p := r.pod(testenv.PodConfig{})
+			c := p.Container("nginx")
+			r.start()
+			r.live(c, r.put("one"))
+			r.stop()
+			r.applier.Timeout = time.Second // of the proof that is not to come
+			r.start()
+			resume := stopped(t, nginxOf(t, c).master)
+			revision := r.put("two")
+			r.await(c, "it goes back, which is owed", func(s daemonset.Status) bool {
+				rec, err := r.applier.Store.Load(c.ID)
+				return err == nil && rec.Rejected != "" && s.Owed
+			})
+			r.stop()
+			resume()
+			r.applier.Timeout = 20 * time.Second
+			r.start()
+			s := r.in(c, daemonset.RolledBack, "previous files are back", "tried again at", "podreload apply", "--timeout")
+			if wait := time.Until(s.RetryAt); wait < 0 || wait > 2*time.Minute {
+				t.Errorf("it is tried again in %v", wait)
+			}
+			serves(t, p, "one")
+			r.stop()
+			try(r, c, revision)
+			serves(t, p, "two")
+			if rec, err := r.applier.Store.Load(c.ID); err != nil || rec.Rejected != "" || rec.Late != 0 || !rec.Again.IsZero() {
+				t.Errorf("the record still knows of it: %+v, %v", rec, err)
+			}
+		})
 	}
-	serves(t, p, "one")
-	r.stop()
-	// The minute is over.
-	unlock, err := r.applier.Store.Lock(t.Context(), c.ID)
+}
+
+// amend changes a container's record behind the back of an agent that is not running.
+func (r *rig) amend(c *testenv.Container, change func(*state.Record)) {
+	r.t.Helper()
+	unlock, err := r.applier.Store.Lock(r.t.Context(), c.ID)
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
+	defer unlock()
 	rec, err := r.applier.Store.Load(c.ID)
 	if err == nil {
-		rec.Again = time.Now()
+		change(&rec)
 		err = r.applier.Store.Save(rec)
 	}
-	unlock()
 	if err != nil {
-		t.Fatal(err)
-	}
-	r.start()
-	r.live(c, revision)
-	serves(t, p, "two")
-	if rec, err := r.applier.Store.Load(c.ID); err != nil || rec.Rejected != "" || rec.Late != 0 || !rec.Again.IsZero() {
-		t.Errorf("the record still knows of it: %+v, %v", rec, err)
+		r.t.Fatal(err)
 	}
 }
 

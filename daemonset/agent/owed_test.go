@@ -137,7 +137,7 @@ func (r *rig) manual(c *testenv.Container) agent.Job {
 		if job.Snapshot, err = etcd.Read(r.t.Context(), job.Bound.Keys()); err != nil {
 			r.t.Fatal(err)
 		}
-		job.Look = true
+		job.Look, job.Insist = true, true
 		return job
 	}
 	r.t.Fatalf("container %s is not chosen", c.Name)

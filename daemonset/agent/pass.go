@@ -159,7 +159,7 @@ func (a *Applier) known(ctx context.Context, job Job, rec *state.Record, why err
 
 // accept takes a goal, or the previous files instead.
 func (a *Applier) accept(job Job, want goal, rec *state.Record) (goal, error) {
-	if !rejected(job, want, rec) || again(rec, time.Now()) {
+	if !rejected(job, want, rec) || again(job, rec, time.Now()) {
 		return want, nil
 	}
 	previous, err := a.previous(rec)
