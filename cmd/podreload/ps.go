@@ -16,8 +16,8 @@ var psCommand = &cli.Command{
 	Name:  "ps",
 	Usage: "list the containers that a profile was chosen for, and how they stand",
 	Description: "STATE is Live (proved), Applied (no rule for a proof), Refused (by the check: nothing changed), RolledBack (it did\n" +
-		"not take: the previous files are back), Waiting, Stale (etcd is away), Failed (retried), Ambiguous, Invalid or\n" +
-		"Unsupported; REASON says what to do. REVISION is etcd's, of what is live.",
+		"not take: the previous files are back), Waiting, Stale (etcd is away), Paused, Failed (retried), Ambiguous, Invalid\n" +
+		"or Unsupported; REASON says what to do. REVISION is etcd's, of what is live.",
 	Flags: listFlags(
 		&cli.StringFlag{Name: "name", Usage: "only containers with `TEXT` in their name"},
 		&cli.StringFlag{Name: "pod", Usage: "only pods with `TEXT` in their name"},
