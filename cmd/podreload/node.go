@@ -145,7 +145,12 @@ func look(ctx context.Context, c *cli.Command) (*view, error) {
 	if err != nil { // it hides only the containers that it names
 		logrus.Warn(err)
 	}
-	return &view{containers: containers, config: config, targets: agent.Choose(containers, config.Profiles, agent.Running(ctx))}, nil
+	store, err := openStore(c)
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	return &view{containers: containers, config: config, targets: agent.Choose(containers, config.Profiles, agent.Running(ctx, store))}, nil
 }
 
 // statuses joins what was chosen now with what is recorded, in one order.

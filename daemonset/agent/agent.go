@@ -156,7 +156,7 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs 
 		if !listed {
 			continue
 		}
-		targets := Choose(node.Containers, a.Config.Profiles, Running(ctx))
+		targets := Choose(node.Containers, a.Config.Profiles, Running(ctx, a.Applier.Store))
 		a.follow(ctx, targets, node.Containers)
 		if a.begun.done(node.Containers) {
 			swept = false

@@ -22,8 +22,8 @@ const (
 	suffixProfile = ".podreload.io/profile" // <container>.podreload.io/profile
 )
 
-// Runs answers whether a server of the profile's process runs in the container.
-// [Choose] asks it only where names alone do not decide.
+// Runs answers whether a server of the profile's process runs in the container, or has run
+// there before. [Choose] asks it only where names alone do not decide.
 type Runs func(c daemonset.Container, p *template.Profile) bool
 
 // Choose decides which container gets which profile. It is a pure function of
@@ -121,7 +121,8 @@ func chooseByLabel(pod []daemonset.Container, profiles []*template.Profile, name
 }
 
 // chooseContainer picks the container: by label, else by the profile, else the
-// only one, else the only one that runs the profile's process.
+// only one, else the only one that runs the profile's process. The only one that runs now is not
+// the pod's only one where others have been: it may be the sidecar of a server that waits for its restart.
 func chooseContainer(pod []daemonset.Container, p *template.Profile, wanted string, runs Runs) daemonset.Target {
 	if wanted == "" {
 		wanted = p.Container
@@ -135,10 +136,11 @@ func chooseContainer(pod []daemonset.Container, p *template.Profile, wanted stri
 		return undecided(pod, p.Name, daemonset.Waiting,
 			"container %q does not run in this pod; running: %s", wanted, containerNames(pod))
 	}
-	if len(pod) == 1 {
+	noProcess := p.Process == "" && p.Matcher == nil
+	if len(pod) == 1 && (noProcess || len(pod[0].Pod.Containers) < 2 || shows(pod[0].Args, p)) {
 		return daemonset.Target{Container: pod[0], Profile: p.Name}
 	}
-	if p.Process == "" && p.Matcher == nil {
+	if noProcess {
 		return undecided(pod, p.Name, daemonset.Ambiguous,
 			"which of %s? name it with the pod label %s or the profile's container", containerNames(pod), LabelContainer)
 	}
@@ -150,7 +152,8 @@ func chooseContainer(pod []daemonset.Container, p *template.Profile, wanted stri
 	}
 	switch len(running) {
 	case 0:
-		return undecided(pod, p.Name, daemonset.Waiting, "none of %s runs %s yet", containerNames(pod), processName(p))
+		return undecided(pod, p.Name, daemonset.Waiting, "%s does not run yet in %s; a container that is to have its files before "+
+			"is named with the pod label %s or the profile's container", processName(p), containerNames(pod), LabelContainer)
 	case 1:
 		return daemonset.Target{Container: running[0], Profile: p.Name}
 	}

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/daemonset/template"
 	"github.com/podreload/podreload/daemonset/verify"
 	"github.com/podreload/podreload/nsenter"
@@ -246,9 +247,13 @@ func fileStatus(files []daemonset.File, r shim.Result) []daemonset.FileStatus {
 	return out
 }
 
-// Running answers [Runs] from the node's own /proc.
-func Running(ctx context.Context) Runs {
+// Running answers [Runs] from the node's own /proc, and from what was found there before: a server that is
+// down may be so for want of the files that come next.
+func Running(ctx context.Context, store *state.Store) Runs {
 	return func(c daemonset.Container, p *template.Profile) bool {
+		if rec, err := store.Load(c.ID); err == nil && rec.Profile == p.Name && rec.Process != nil {
+			return true
+		}
 		preset, known, err := presetOf(p)
 		if err != nil || !known {
 			return false

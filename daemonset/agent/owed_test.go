@@ -120,7 +120,7 @@ func (r *rig) manual(c *testenv.Container) agent.Job {
 		r.t.Fatal(err)
 	}
 	config := r.config()
-	for _, target := range agent.Choose(containers, config.Profiles, agent.Running(r.t.Context())) {
+	for _, target := range agent.Choose(containers, config.Profiles, agent.Running(r.t.Context(), r.applier.Store)) {
 		if target.Container.ID != c.ID {
 			continue
 		}
