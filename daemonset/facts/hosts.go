@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// maxAddrs is how many addresses one answer has at most.
-const maxAddrs = 256
+// maxAddrs is how many addresses one answer has at most: more than a message of DNS can hold, whose 64 KiB have room
+// for 4095 of IPv4 (RFC 1035, 4.1.3).
+const maxAddrs = 8192
 
 // findHost looks a name up in a hosts file: hosts(5). All lines that have it count, in their
 // order.

@@ -17,8 +17,8 @@ const (
 	// maxChain is how many aliases lead to a name at most.
 	maxChain = 16
 
-	// maxRecords is how many records of an answer are looked at.
-	maxRecords = 1024
+	// maxRecords is how many records of an answer are looked at: more than there can be, with 12 bytes each at least.
+	maxRecords = 8192
 )
 
 var (
@@ -120,7 +120,7 @@ func (q question) collect(p *dnsmessage.Parser) (records, error) {
 				return records{}, errors.New("too long a chain of aliases")
 			}
 			name = r.CNAME
-		case kind == q.Type && len(found.addrs)+len(found.services) < maxAddrs:
+		case kind == q.Type:
 			if err := found.take(p, kind); err != nil {
 				return records{}, err
 			}

@@ -86,7 +86,7 @@ func TestFindHost(t *testing.T) {
 		}
 	}
 	many := strings.Builder{}
-	for i := range 1000 {
+	for i := range 2 * maxAddrs {
 		many.WriteString(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}).String() + " many\n")
 	}
 	if got := findHost([]byte(many.String()), "many"); len(got) != maxAddrs {
