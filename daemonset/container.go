@@ -35,7 +35,7 @@ type Container struct {
 	Env      []string `json:"env,omitempty"`   // KEY=value, from the OCI spec
 	UID      uint32   `json:"uid"`             // the user of the init process, as the container numbers it
 	GID      uint32   `json:"gid"`
-	Hostname string   `json:"hostname,omitempty"` // from the OCI spec, else from the sandbox
+	Hostname string   `json:"hostname,omitempty"` // from the OCI spec, else from the sandbox or HOSTNAME
 
 	ReadonlyRoot bool    `json:"readonlyRoot,omitempty"`
 	HostPID      bool    `json:"hostPID,omitempty"`   // shares the node's PID namespace

@@ -114,11 +114,15 @@ func testNamespaces(t *testing.T, node *testenv.Node, client *Client) {
 	} {
 		defer remove(t, runPod(t, node, config))
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
 	got := list(t, client)
 	for name, want := range map[string]string{
 		"default/shared/c": "hostPID false, sharedPID true, hostname shared",
 		"default/node/c":   "hostPID true, sharedPID false, hostname node",
-		"default/net/c":    "hostPID false, sharedPID false, hostname ",
+		"default/net/c":    "hostPID false, sharedPID false, hostname " + host,
 	} {
 		c := got[name]
 		if is := fmt.Sprintf("hostPID %t, sharedPID %t, hostname %s", c.HostPID, c.SharedPID, c.Hostname); is != want {

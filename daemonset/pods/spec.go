@@ -1,8 +1,10 @@
 package pods
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -112,8 +114,11 @@ func (s spec) container(id, runtime string, m metadata, box podSandbox) daemonse
 		c.UIDMap, c.GIDMap = idMap(s.Linux.UIDMappings), idMap(s.Linux.GIDMappings)
 	}
 	c.SharedPID = pidPath != "" && !c.HostPID
-	if c.Hostname == "" {
-		c.Hostname = box.hostname
+	c.Hostname = cmp.Or(c.Hostname, box.hostname)
+	for _, entry := range c.Env { // in the node's network neither has it; containerd says it here
+		if name, ok := strings.CutPrefix(entry, "HOSTNAME="); ok && c.Hostname == "" {
+			c.Hostname = name
+		}
 	}
 	return c
 }
