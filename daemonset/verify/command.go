@@ -9,8 +9,8 @@ import (
 )
 
 // maxCommand caps what is read of a master's command line and environment,
-// each. The kernel's own limit for both together is larger (execve(2)).
-const maxCommand = 256 << 10
+// each: the kernel's own limit for both together (execve(2)).
+const maxCommand = 6 << 20
 
 // Options says how a server reads its command line, as far as that names the
 // configuration. Options are single letters.
@@ -96,7 +96,9 @@ func readWords(pid int, file string) ([]string, error) {
 // the one that the server looks for by itself.
 func (p Preset) CheckArgs(argv []string) []string {
 	program, own, titled := p.Exe[0], []string(nil), false
-	if i := slices.IndexFunc(argv, p.matches); i >= 0 {
+	// What has a space in it is a title, or a shell's command.
+	named := func(arg string) bool { return !strings.ContainsAny(arg, " \t\n") && p.matches(arg) }
+	if i := slices.IndexFunc(argv, named); i >= 0 {
 		program, own = argv[i], argv[i+1:]
 	} else if title, ok := p.title(argv); ok {
 		words := strings.Split(title, " ")

@@ -35,6 +35,9 @@ func TestCheckArgs(t *testing.T) {
 			"nginx", []string{"nginx: master process /usr/sbin/nginx -g daemon off; env A=-c  -p; pid /x; -p /my files -c /x/nginx.conf"},
 			[]string{"/usr/sbin/nginx", "-t", "-g", "daemon off; env A=-c  -p; pid /x;", "-p", "/my files", "-c", "/x/nginx.conf"},
 		},
+		{"nginx", []string{"nginx: master process nginx -g daemon off; -p /srv/nginx"}, []string{"nginx", "-t", "-g", "daemon off;", "-p", "/srv/nginx"}},
+		{"nginx", []string{"nginx: master process nginx -p /srv/nginx/"}, []string{"nginx", "-t", "-p", "/srv/nginx/"}},
+		{"nginx", []string{"sh", "-c", "until [ -s /x ]; do sleep 1; done; exec /usr/sbin/nginx"}, []string{"nginx", "-t"}},
 		{"nginx", []string{"nginx: master process nginx -e stderr -c"}, []string{"nginx", "-t", "-e", "stderr", "-c", ""}},
 		{"haproxy", []string{"haproxy", "-W", "-db", "-f", "/etc/haproxy.cfg"}, []string{"haproxy", "-c", "-f", "/etc/haproxy.cfg"}},
 		{

@@ -13,18 +13,24 @@ func (p Preset) failed(pid int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	failed, waits := false, false
 	for _, kv := range env {
-		if value, ok := strings.CutPrefix(kv, p.Processes+"="); ok {
-			return parseFailed(value), nil
+		name, value, _ := strings.Cut(kv, "=")
+		switch name {
+		case p.Processes:
+			failed = parseFailed(value)
+		case p.Waits:
+			waits = true
 		}
 	}
-	return false, nil
+	return failed && waits, nil
 }
 
 // parseFailed reads haproxy's list of processes (src/mworker.c,
 // mworker_proc_list_to_env): each begins with "|" and has fields with ";" behind
 // them; that of the master is type=m, and failedreloads counts since the last
-// success. haproxy has it from 2.5 on, and from 3.1 on does not execute itself.
+// success. haproxy has it from 2.5 on. From 3.1 on it executes itself before it reads the
+// configuration, and not after: what it hands on is of the reload before.
 func parseFailed(processes string) bool {
 	for process := range strings.SplitSeq(processes, "|") {
 		master, failed := false, false

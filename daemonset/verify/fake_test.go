@@ -46,6 +46,7 @@ type node struct {
 	Title    string // argv[0]; Name if empty
 	Cgroup   string // joined at the start, when set
 	Ignore   bool   // has no handler for SIGHUP
+	Block    bool   // keeps SIGHUP off
 	Exit     bool   // ends at once, and stays a zombie
 	Listen   bool   // on a TCP port, and has a pipe
 	Children []node

@@ -11,8 +11,8 @@ import (
 
 // Caps on what is read of a file in /proc.
 const (
-	maxStatus = 16 << 10
-	maxTitle  = 64 // the prefixes of presets are shorter
+	maxStatus = 1 << 20 // a process may have 65536 groups, which stand before the signals
+	maxTitle  = 64      // the prefixes of presets are shorter
 )
 
 // mask is what /proc/PID/status says of one signal (proc_pid_status(5), SigPnd,

@@ -45,8 +45,9 @@ type Preset struct {
 	Blocks bool
 
 	// Processes is the variable of the master's environment in which it hands on
-	// what it knows of its processes when it executes itself, as haproxy does.
-	Processes string
+	// what it knows of its processes when it executes itself, as haproxy does. It says
+	// how the last reload ended where Waits is set, too: the master has executed itself after that.
+	Processes, Waits string
 
 	// Overlap is how long old and new workers run side by side at least; 0 where
 	// that is not known. The end of an old worker then tells nothing.
@@ -100,6 +101,7 @@ var presets = []Preset{{
 	Listens:   overTCP | overUnix,
 	Blocks:    true,
 	Processes: "HAPROXY_PROCESSES",
+	Waits:     "HAPROXY_MWORKER_WAIT_ONLY",
 	Alone:     "without -W",
 	Check:     []string{"-c"},
 	Options:   Options{Valued: "CLNSfmnpx", Config: "CLf", Words: []string{"-dr", "-dW"}, Rest: true, Env: true, Own: "HAPROXY_"},

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -225,7 +226,9 @@ func TestBefore(t *testing.T) {
 		err  error
 	}{
 		{"with workers", server(), nil},
-		{"still starting", node{Name: "nginx", Title: masterTitle}, ErrNoServer},
+		{"still starting", node{Name: "nginx", Title: masterTitle, Block: true}, ErrNoServer},
+		{"starting a worker", node{Name: "nginx", Title: masterTitle, Children: []node{{Name: "nginx", Title: masterTitle}}}, ErrNoServer},
+		{"without a worker that can run", node{Name: "nginx", Title: masterTitle}, nil},
 		{"ending", node{Name: "nginx", Title: masterTitle, Children: []node{{Name: "nginx", Title: drainingTitle}}}, ErrNoServer},
 		{"master_process off", node{Name: "nginx"}, ErrUnprovable},
 		{"upgrading", node{Name: "nginx", Title: masterTitle, Children: []node{
@@ -247,5 +250,19 @@ func TestBefore(t *testing.T) {
 				pr.Close()
 			}
 		})
+	}
+}
+
+// TestTooManyWorkers: of so many, new and old ones could not be watched together.
+func TestTooManyWorkers(t *testing.T) {
+	pr := &Proof{preset: nginx, master: pin(t, os.Getpid()), children: map[int]*child{}}
+	for i := range MaxChildren/2 + 1 {
+		if err := pr.ready(); i > 0 && err != nil {
+			t.Fatalf("%d workers: %v", i, err)
+		}
+		pr.children[i] = &child{server: true, role: worker}
+	}
+	if err := pr.ready(); !errors.Is(err, ErrUnprovable) {
+		t.Errorf("%d workers: %v, want %v", len(pr.children), err, ErrUnprovable)
 	}
 }

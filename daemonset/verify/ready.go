@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/podreload/podreload/nsenter"
 )
@@ -21,6 +22,10 @@ func (pr *Proof) ready() error {
 		case c.role == helper && pr.preset.Master != "" && pr.leads(pid):
 			next = pid
 		}
+	}
+	if 2*serving > MaxChildren {
+		return fmt.Errorf("%w: process %d has %d workers, and a reload makes as many again, of which %d can be watched",
+			ErrUnprovable, master, serving, MaxChildren)
 	}
 	if serving > 0 && next == 0 {
 		return nil
@@ -48,12 +53,34 @@ func (pr *Proof) ready() error {
 		// configuration (ngx_process_cycle.c, ngx_new_binary).
 		return fmt.Errorf("%w: process %d is being upgraded to process %d, both serve, and the old one cannot reload: "+
 			"end the old one (QUIT) or the new one (TERM)", ErrAmbiguous, master, next)
+	case titled && pr.barren():
+		return nil // whoever runs after a reload is new
 	case titled:
 		return fmt.Errorf("%w: process %d has no worker: it starts or ends, or its workers cannot run; see the container's log",
 			ErrNoServer, master)
 	}
 	return fmt.Errorf("%w: process %d works alone, without workers that a reload would replace (%s)",
 		ErrUnprovable, master, pr.preset.Alone)
+}
+
+// barren tells a master whose workers could not run, and which starts no others, from one that starts or ends: it
+// sleeps, without a child of the executable, and still does so after a while.
+func (pr *Proof) barren() bool {
+	for look := range 2 {
+		if look > 0 {
+			time.Sleep(settled)
+		}
+		m, err := readMask(pr.master.Pid(), pr.preset.Signal)
+		if !pr.preset.Blocks || err != nil || !m.idle() || look > 0 && pr.look() != nil {
+			return false
+		}
+		for _, c := range pr.children {
+			if c.server {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // leads reports whether a child is itself a master: the new binary of an upgrade

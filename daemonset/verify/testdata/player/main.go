@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // node is the process to play; the test has the same type.
@@ -26,6 +28,7 @@ type node struct {
 	Title    string
 	Cgroup   string
 	Ignore   bool
+	Block    bool
 	Exit     bool
 	Listen   bool
 	Children []node
@@ -63,6 +66,12 @@ func play() error {
 		signal.Ignore(syscall.SIGHUP)
 	} else {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	}
+	if n.Block {
+		set := unix.Sigset_t{Val: [16]uint64{1 << (unix.SIGHUP - 1)}}
+		if err := unix.PthreadSigmask(unix.SIG_BLOCK, &set, nil); err != nil {
+			return err
+		}
 	}
 	if n.Listen {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
