@@ -11,12 +11,13 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/state"
+	"github.com/podreload/podreload/daemonset/verify"
 )
 
 // reject brings the previous files back after a reload that did not take, and
 // notes that what was tried is not to be tried again, or not soon where the server said nothing until
-// the time was over. A slow server may have taken it late: so the previous files are signalled
-// and proved in turn.
+// the time was over, or ended: a supervisor may have restarted it. A slow server may have taken it late: so the
+// previous files are signalled and proved in turn.
 func (a *Applier) reject(ctx context.Context, job Job, want goal, rec *state.Record, cause error) error {
 	previous, err := a.previous(rec)
 	if err != nil {
@@ -30,7 +31,7 @@ func (a *Applier) reject(ctx context.Context, job Job, want goal, rec *state.Rec
 	} else {
 		rec.Rejected = rejection(job, want.digest)
 		rec.Late, rec.Again = rec.Late+1, time.Time{}
-		if errors.Is(cause, context.DeadlineExceeded) {
+		if errors.Is(cause, context.DeadlineExceeded) || rec.Late == 1 && endedByChance(job, cause) {
 			rec.Again = time.Now().Add(backoff(rec.Late, lateFirst, lateLongest))
 		}
 	}
@@ -39,6 +40,12 @@ func (a *Applier) reject(ctx context.Context, job Job, want goal, rec *state.Rec
 		return failed(StateOf(err), fmt.Errorf("%w; the previous files come back: %w", cause, err))
 	}
 	return rolledBack(rec)
+}
+
+// endedByChance says whether a server has ended in the midst of a reload that no bad configuration ends it by.
+func endedByChance(job Job, cause error) bool {
+	preset, known, err := presetOf(job.profile())
+	return err == nil && known && preset.Blocks && errors.Is(cause, verify.ErrGone)
 }
 
 // rolledBack says that the previous files are in place, and for how long.
@@ -51,7 +58,7 @@ func rolledBack(rec *state.Record) error {
 		at = now.Add(lateFirst) // it could not be tried: etcd is away
 	}
 	return &laterError{at: at, error: failed(daemonset.RolledBack, fmt.Errorf(
-		"%s; the previous files are back and live, and what did not come in time is tried again at %s, or by `podreload apply` (--timeout is the time that it has)",
+		"%s; the previous files are back and live, and this is tried again at %s, or by `podreload apply` (--timeout is the time that it has)",
 		rec.Why, at.Format(time.TimeOnly)))}
 }
 

@@ -35,7 +35,7 @@ func (a *Applier) change(ctx context.Context, job Job, c *crossing, want goal, r
 		return err
 	}
 	err := a.place(ctx, job, c, want, rec)
-	if !errors.Is(err, ErrNotVerified) {
+	if !errors.Is(err, ErrNotVerified) || StateOf(err) == daemonset.Waiting { // the latter is signalled once more
 		return err
 	}
 	return a.reject(ctx, job, want, rec, err)
@@ -92,12 +92,13 @@ func attributes(a shim.Attributes) (mode *fs.FileMode, uid, gid *uint32) {
 func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, rec *state.Record) error {
 	commands := reloads(job)
 	files, owed := want.all(), rec.Owed
-	req := request(shim.Apply, files, job.Target.Container)
-	if c.server != nil && (len(commands) == 0 || c.asked) {
-		req.Signal, req.Always = int(c.signal), owed
-	}
 	if err := a.begin(want, rec); err != nil {
 		return err
+	}
+	news := unread(want, rec)
+	req := request(shim.Apply, files, job.Target.Container)
+	if c.server != nil && (len(commands) == 0 || c.asked) {
+		req.Signal, req.Always = int(c.signal), owed || len(news) > 0
 	}
 	result, proof, err := a.commit(ctx, c, req)
 	if err != nil {
@@ -114,10 +115,10 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 	switch {
 	case c.waiting != nil:
 		return failed(daemonset.Waiting, fmt.Errorf("the files are in place, the reload waits: %w", c.waiting))
-	case req.Signal != 0 && !result.Signalled && (owed || result.Changed()):
+	case req.Signal != 0 && !result.Signalled && (req.Always || result.Changed()):
 		return failed(daemonset.Failed, fmt.Errorf("the shim did not signal process %d", c.server.Pid()))
 	}
-	commands = due(commands, job, owed || want.back, files, result)
+	commands = due(commands, job, owed || want.back, files, result, news)
 	if err := a.runReloads(ctx, job, c, commands, rec); err != nil {
 		return err
 	}
@@ -137,6 +138,23 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 	finish(want, rec, result)
 	rec.Process = c.process()
 	return nil
+}
+
+// unread are the paths of a goal with other contents than the server is known to have read. Where they are in
+// place already, that was somebody else, as in a volume that several containers have.
+func unread(want goal, rec *state.Record) map[string]bool {
+	paths := make(map[string]bool)
+	if want.back {
+		return paths // all is owed then
+	}
+	for _, next := range rec.Next.Files {
+		i := slices.IndexFunc(rec.Good, func(good state.Saved) bool { return good.Path == next.Path })
+		// What has no resource was there before, and nobody has proved it.
+		if i < 0 || rec.Good[i].Resource == "" || rec.Good[i].Absent != next.Absent || rec.Good[i].Content != next.Content {
+			paths[next.Path] = true
+		}
+	}
+	return paths
 }
 
 // maxUnsure is how often in a row a server is signalled once more whose reload cannot be told
@@ -173,7 +191,7 @@ func (a *Applier) begin(want goal, rec *state.Record) error {
 		if err != nil {
 			return failed(daemonset.Failed, err)
 		}
-		rec.Next = &state.Change{Revision: want.revision, Files: files}
+		rec.Next = &state.Change{Revision: want.revision, Files: files, Digest: want.digest}
 	}
 	if err := a.Store.Save(*rec); err != nil {
 		return failed(daemonset.Failed, fmt.Errorf("note what is begun: %w", err))
@@ -185,6 +203,7 @@ func (a *Applier) begin(want goal, rec *state.Record) error {
 func finish(want goal, rec *state.Record, result shim.Result) {
 	if !want.back {
 		rec.Good, rec.GoodDigest = rec.Next.Files, want.digest
+		rec.NotTaken = slices.DeleteFunc(rec.NotTaken, func(digest string) bool { return digest == want.digest })
 		for i, r := range result.Files {
 			if r.After != nil {
 				rec.Good[i].Mode, rec.Good[i].UID, rec.Good[i].GID = attributes(*r.After)

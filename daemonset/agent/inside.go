@@ -2,12 +2,13 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/facts"
+	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/daemonset/template"
 	"github.com/podreload/podreload/nsenter"
 )
@@ -18,6 +19,7 @@ type inside struct {
 	ctx     context.Context // the pass's: templates have none to hand on
 	applier *Applier
 	target  daemonset.Target
+	answers *answers
 	init    *nsenter.Process
 	facts   *facts.Facts
 }
@@ -45,15 +47,14 @@ func (i *inside) FileExists(path string) (bool, error) {
 	return f.FileExists(path)
 }
 
-// LookupIP resolves a host's name. As in confd, a name server that does not answer is the
-// same as one that knows no such name.
+// LookupIP resolves a host's name.
 func (i *inside) LookupIP(host string) ([]string, error) {
 	f, err := i.ask()
 	if err != nil {
 		return nil, err
 	}
 	addrs, err := f.LookupIP(host)
-	return answered(addrs, err)
+	return answered(i.answers, "host "+host, addrs, err)
 }
 
 // LookupSRV looks up a service.
@@ -63,14 +64,7 @@ func (i *inside) LookupSRV(service, proto, name string) ([]*net.SRV, error) {
 		return nil, err
 	}
 	records, err := f.LookupSRV(service, proto, name)
-	return answered(records, err)
-}
-
-func answered[T any](list []T, err error) ([]T, error) {
-	if errors.Is(err, facts.ErrNoAnswer) {
-		return nil, nil
-	}
-	return list, err
+	return answered(i.answers, strings.Join([]string{"service", service, proto, name}, " "), records, err)
 }
 
 // InterfaceAddrs are the addresses of a network interface.
@@ -106,12 +100,16 @@ func (t inTurn) Cross(ctx context.Context, into, signal *nsenter.Process, reques
 	return t.Shim.Cross(ctx, into, signal, request)
 }
 
-// render makes the files of the job.
-func (a *Applier) render(ctx context.Context, job Job) ([]daemonset.File, error) {
+// render makes the files of the job. What its templates were told goes to the record.
+func (a *Applier) render(ctx context.Context, job Job, rec *state.Record) ([]daemonset.File, error) {
 	defer a.phase("render")()
-	in := &inside{ctx: ctx, applier: a, target: job.Target}
+	in := &inside{ctx: ctx, applier: a, target: job.Target, answers: &answers{last: rec.Answers}}
 	defer in.Close()
-	return job.render(in)
+	files, err := job.render(in)
+	if err == nil {
+		rec.Answers = in.answers.now
+	}
+	return files, err
 }
 
 // named gives files the numbers of their owners, as the container that was pinned has them.

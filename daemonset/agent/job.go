@@ -23,7 +23,7 @@ type Job struct {
 	// changed: the search for drift, and what a person expects of `apply`.
 	Look bool
 
-	// Insist tries at once what the server was too slow for.
+	// Insist tries at once what the server was too slow for, and what it was taken back to in vain.
 	Insist bool
 
 	// Retire is for a target that the profile has no longer: of its files go those

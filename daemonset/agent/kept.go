@@ -215,7 +215,7 @@ func (a *Applier) newcomer(ctx context.Context, job Job, rec *state.Record, why 
 		return goal{}, failed(daemonset.Waiting, fmt.Errorf("nothing to apply yet: %w; nor is there anything from before: %w", why, err))
 	}
 	job.Snapshot = snapshot
-	files, err := a.render(ctx, job)
+	files, err := a.render(ctx, job, rec)
 	if err != nil {
 		return goal{}, errors.Join(waiting, err)
 	}

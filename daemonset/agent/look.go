@@ -70,7 +70,8 @@ func (a *Applier) Render(ctx context.Context, job Job) ([]daemonset.File, error)
 	if err := job.undecided(); err != nil {
 		return nil, err
 	}
-	return a.render(ctx, job)
+	rec := a.record(job.Target)
+	return a.render(ctx, job, &rec)
 }
 
 // Render makes the files of a job behind which there is no container.

@@ -43,7 +43,7 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 		return true, err
 	}
 	if pinned != nil {
-		want, err := a.acceptPin(*pinned, rec)
+		want, err := a.acceptPin(job, *pinned, rec)
 		if err != nil {
 			return false, err
 		}
@@ -125,7 +125,7 @@ func (a *Applier) wanted(ctx context.Context, job Job, rec *state.Record) (want 
 	if err := a.emptied(job, rec); err != nil {
 		return goal{}, err
 	}
-	files, err := a.render(ctx, job)
+	files, err := a.render(ctx, job, rec)
 	if err != nil {
 		return goal{}, err
 	}
@@ -138,11 +138,11 @@ func (a *Applier) wanted(ctx context.Context, job Job, rec *state.Record) (want 
 // others: with err, why it is not what etcd says now.
 func (a *Applier) known(ctx context.Context, job Job, rec *state.Record, why error) (want goal, err error) {
 	switch {
-	case rec.Next != nil:
+	case rec.Next != nil && !slices.Contains(rec.NotTaken, rec.Next.Digest):
 		want.revision = rec.Next.Revision
 		want.files, err = a.Store.Recall(rec.ContainerID, rec.Next.Files)
 		want.files = slices.DeleteFunc(want.files, goes)
-	case rec.Rejected != "":
+	case rec.Rejected != "", rec.Next != nil: // what did not take goes back
 		return a.previous(rec)
 	case rec.Revision > 0:
 		want, err = a.previous(rec)

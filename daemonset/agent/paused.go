@@ -69,8 +69,8 @@ func (a *Applier) pin(job Job, p state.Pause, rec *state.Record) (goal, error) {
 }
 
 // acceptPin takes the pinned goal, or the previous files where it did not take.
-func (a *Applier) acceptPin(want goal, rec *state.Record) (goal, error) {
-	if !slices.Contains(rec.NotTaken, want.digest) {
+func (a *Applier) acceptPin(job Job, want goal, rec *state.Record) (goal, error) {
+	if job.Insist || !slices.Contains(rec.NotTaken, want.digest) {
 		return want, nil
 	}
 	previous, err := a.previous(rec)

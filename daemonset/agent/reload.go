@@ -48,11 +48,11 @@ func reloads(job Job) []reload {
 // due are those to be run: of what has changed, as confd does it, or all where nothing is
 // known of what the server has read. What has no command is told to a server that is
 // known by those of the others: what it has not read is not live.
-func due(all []reload, job Job, owed bool, files []daemonset.File, result shim.Result) (out []reload) {
+func due(all []reload, job Job, owed bool, files []daemonset.File, result shim.Result, unread map[string]bool) (out []reload) {
 	_, server, _ := presetOf(job.profile())
 	var changed []string
 	for i, r := range result.Files {
-		if r.Changed && i < len(files) {
+		if i < len(files) && (r.Changed || unread[files[i].Path]) {
 			changed = append(changed, files[i].Resource)
 		}
 	}

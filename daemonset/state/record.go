@@ -1,6 +1,7 @@
 package state
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -55,6 +56,9 @@ type Record struct {
 	// where none is to go with it.
 	Leave *Leave `json:"leave,omitempty"`
 
+	// Answers are what name servers said last to the templates, by question.
+	Answers map[string]json.RawMessage `json:"answers,omitempty"`
+
 	// Told is when the server was last told to reload.
 	Told time.Time `json:"told,omitzero"`
 }
@@ -73,6 +77,7 @@ type Leave struct {
 type Change struct {
 	Revision int64   `json:"revision"`
 	Files    []Saved `json:"files"`
+	Digest   string  `json:"digest,omitempty"` // empty in records of before it was kept
 }
 
 // Load reads the record of a container; ErrNotFound if there is none, and

@@ -1,0 +1,140 @@
+package agent_test
+
+import (
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/podreload/podreload/nsenter"
+	"github.com/podreload/podreload/testenv"
+)
+
+// nameServer answers in a container's network, as long as it is told to, and counts what it was asked.
+type nameServer struct {
+	addrs  int // in each answer, in another order each time
+	broken atomic.Bool
+	asked  atomic.Int32
+}
+
+func (n *nameServer) start(t *testing.T, c *testenv.Container) {
+	t.Helper()
+	init, err := nsenter.Pin(initPid(t, c))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer init.Close()
+	var packets net.PacketConn
+	var streams net.Listener
+	if err := init.InNetwork(func() (err error) {
+		if packets, err = net.ListenPacket("udp", "127.0.0.1:53"); err == nil {
+			streams, err = net.Listen("tcp", "127.0.0.1:53")
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { packets.Close(); streams.Close() })
+	go func() {
+		for b := make([]byte, 4096); ; {
+			size, from, err := packets.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			packets.WriteTo(n.answer(t, b[:size], 60), from)
+		}
+	}()
+	go func() {
+		for b := make([]byte, 4096); ; {
+			conn, err := streams.Accept()
+			if err != nil {
+				return
+			}
+			if size, _ := conn.Read(b); size > 2 {
+				out := n.answer(t, b[2:size], n.addrs)
+				conn.Write(append([]byte{byte(len(out) >> 8), byte(len(out))}, out...))
+			}
+			conn.Close()
+		}
+	}()
+}
+
+func (n *nameServer) answer(t *testing.T, question []byte, most int) []byte {
+	var m dnsmessage.Message
+	if err := m.Unpack(question); err != nil {
+		t.Error(err)
+	}
+	m.Response, m.Additionals = true, nil
+	turn := int(n.asked.Add(1))
+	switch {
+	case n.broken.Load():
+		m.RCode = dnsmessage.RCodeServerFailure
+	case m.Questions[0].Type == dnsmessage.TypeA && n.addrs > most:
+		m.Truncated = true
+	case m.Questions[0].Type == dnsmessage.TypeA:
+		for i := range n.addrs {
+			host := (turn + i) % n.addrs
+			m.Answers = append(m.Answers, dnsmessage.Resource{
+				Header: dnsmessage.ResourceHeader{Name: m.Questions[0].Name, Type: dnsmessage.TypeA, Class: dnsmessage.ClassINET},
+				Body:   &dnsmessage.AResource{A: [4]byte{10, 0, byte(host >> 8), byte(host)}},
+			})
+		}
+	}
+	out, err := m.Pack()
+	if err != nil {
+		t.Error(err)
+	}
+	return out
+}
+
+// looks waits until the name server was asked some times more.
+func (n *nameServer) looks(t *testing.T, times int32) {
+	t.Helper()
+	enough := n.asked.Load() + times
+	for deadline := time.Now().Add(time.Minute); n.asked.Load() < enough; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it is not asked")
+		}
+	}
+}
+
+// TestNameServerIsAway: addresses stay in place while nobody can tell them, also over a restart and
+// when another key changes; and all of them are there, however many.
+func TestNameServerIsAway(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	r.resync = 300 * time.Millisecond
+	r.resource(r.name, "dest = \"/tmp/file\"\nreload_cmd = \"sh -c 'echo x >>/tmp/reloads'\"")
+	r.write(map[string]string{"templates/" + r.name + ".tmpl": `{{getv "/value"}}{{range lookupIP "backend.test."}}
+server {{.}}:80{{end}}
+`})
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	exec(t, c, "echo nameserver 127.0.0.1 >/etc/resolv.conf")
+	names := &nameServer{addrs: 1200}
+	names.start(t, c)
+	r.start()
+	r.applied(c, r.put("one"))
+	names.looks(t, 6)
+	before := exec(t, c, "cat /tmp/file")
+	if n := strings.Count(before, "server "); n != names.addrs {
+		t.Errorf("%d servers are in the file, want %d", n, names.addrs)
+	}
+	names.broken.Store(true)
+	names.looks(t, 6)
+	if after := exec(t, c, "cat /tmp/file"); after != before {
+		t.Errorf("the name server is away, and the file has %d bytes of %d", len(after), len(before))
+	}
+	r.stop()
+	revision := r.put("two")
+	r.start()
+	r.applied(c, revision)
+	if got, want := exec(t, c, "cat /tmp/file"), strings.Replace(before, "one", "two", 1); got != want {
+		t.Errorf("another key has changed, and the file has %d bytes, want %d", len(got), len(want))
+	}
+	if n := exec(t, c, "wc -l </tmp/reloads"); n != "2" {
+		t.Errorf("%s reloads, want 2", n)
+	}
+}
