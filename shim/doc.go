@@ -5,7 +5,7 @@
 //
 // All files are staged, then all are renamed into place (or removed), then one
 // signal is sent; nothing that is staged is visible before. When a rename fails,
-// those before it are taken back. Every name is resolved by the
+// those before it are taken back. Shims that share a directory take turns in it. Every name is resolved by the
 // kernel below the root handle, and everything after that is relative to
 // handles, so a container that swaps its directories for links meanwhile harms
 // nobody but itself.

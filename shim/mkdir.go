@@ -12,6 +12,9 @@ import (
 // absent it makes none, but takes away what a killed shim began.
 func (w *work) mkdir(name string, absent bool) (int, error) {
 	at, err := w.openDir("/")
+	if err != nil {
+		return -1, err
+	}
 	making, path := false, ""
 	for part := range strings.SplitSeq(name, "/") {
 		if part == "" || part == "." {
@@ -19,25 +22,44 @@ func (w *work) mkdir(name string, absent bool) (int, error) {
 		}
 		path += "/" + part
 		next := -1
-		if err == nil && !making {
+		if !making {
 			next, err = w.openDir(path)
 			if err == unix.ENOENT {
-				making, err = true, w.suits(at)
-				if err == nil {
-					if err = w.mayMake(at); err != nil && absent {
-						return -1, errMissingParent
-					}
-				}
+				next, err = w.claim(at, path, absent)
 			}
+			making = err == unix.ENOENT
 		}
-		if err == nil && making {
+		if making {
 			if next, err = w.mkdirAt(entry{at, part}, absent); absent && err == nil {
 				return -1, errMissingParent
 			}
 		}
+		if err != nil {
+			return -1, err
+		}
 		at = next
 	}
-	return at, err
+	return at, nil
+}
+
+// claim prepares to make the path, which is not there, in a directory. It is ENOENT if it is
+// still not there once the directory is locked: the shim of another container may have made it.
+func (w *work) claim(dir int, path string, absent bool) (int, error) {
+	if err := w.suits(dir); err != nil {
+		return -1, err
+	}
+	if err := w.mayMake(dir); err != nil {
+		if absent {
+			err = errMissingParent
+		}
+		return -1, err
+	}
+	is, err := identify(dir)
+	if err != nil {
+		return -1, err
+	}
+	w.lock(dir, is)
+	return w.openDir(path)
 }
 
 // mkdirAt makes one directory and gives it the request's owner and its
@@ -83,6 +105,7 @@ func (w *work) openMade(e entry) (int, error) {
 	if err := unix.Fstat(fd, &st); err != nil {
 		return -1, err
 	}
+	w.lock(fd, inode{uint64(st.Dev), st.Ino}) // before anyone else finds it
 	if st.Uid != w.fsuid || !empty(fd) {
 		return -1, refusal("a directory was changed while it was made; try again")
 	}

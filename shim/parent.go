@@ -68,13 +68,14 @@ func (w *work) dir(name string, f File) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	var st unix.Stat_t
-	if err := unix.Fstat(dir, &st); err != nil {
+	is, err := identify(dir)
+	if err != nil {
 		return -1, err
 	}
-	is := inode{uint64(st.Dev), st.Ino}
 	if fd, ok := w.inodes[is]; ok {
 		dir = fd // another name of it
+	} else if w.req.Op == Apply {
+		w.lock(dir, is)
 	}
 	w.dirs[name], w.inodes[is] = dir, dir
 	return dir, nil

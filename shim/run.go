@@ -1,6 +1,8 @@
 package shim
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -69,12 +71,15 @@ type work struct {
 	links  map[int][]linkOwner // whose links led to a handle, without root's
 	open   []int               // every handle, closed at the end
 	made   []entry             // directories made by us
+	locked map[inode]bool      // the directories that no other shim is to write to, as far as that can be had
 	staged []*staged
+
+	waitUntil time.Time // until when locks that others hold are waited for, from the first on
 }
 
 func start(root Root, req Request) *work {
 	return &work{
-		root: root, req: req, fsuid: uint32(unix.Geteuid()),
+		root: root, req: req, fsuid: uint32(unix.Geteuid()), locked: make(map[inode]bool),
 		dirs: make(map[string]int), inodes: make(map[inode]int), wanted: make(map[entry]bool), links: make(map[int][]linkOwner),
 	}
 }
