@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxRead caps what is read of a file of /proc, in bytes.
-const maxRead = 64 << 10
+// maxRead caps what is read of a file of /proc, in bytes. The longest is the status of a process
+// that has all the groups that the kernel allows, 65536 of up to eleven bytes. Only what a file has is taken room for.
+const maxRead = 1 << 20
 
 // Info is what the node's /proc says of a process at one moment. The command line
 // is not in it: that lies in the process's memory, and to read it can hang.
