@@ -25,7 +25,7 @@ func (w *work) mkdir(name string, absent bool) (int, error) {
 		if !making {
 			next, err = w.openDir(path)
 			if err == unix.ENOENT {
-				next, err = w.claim(at, path, absent)
+				next, err = w.claim(entry{at, part}, path, absent)
 			}
 			making = err == unix.ENOENT
 		}
@@ -42,24 +42,30 @@ func (w *work) mkdir(name string, absent bool) (int, error) {
 	return at, nil
 }
 
-// claim prepares to make the path, which is not there, in a directory. It is ENOENT if it is
-// still not there once the directory is locked: the shim of another container may have made it.
-func (w *work) claim(dir int, path string, absent bool) (int, error) {
-	if err := w.suits(dir); err != nil {
+// claim prepares to make a directory that is not there: path, by its whole name. It is ENOENT if it is
+// still not there once the one that it is to be in is locked: the shim of another container may have made it.
+func (w *work) claim(e entry, path string, absent bool) (int, error) {
+	if err := w.suits(e.dir); err != nil {
 		return -1, err
 	}
-	if err := w.mayMake(dir); err != nil {
+	if err := w.mayMake(e.dir); err != nil {
 		if absent {
 			err = errMissingParent
 		}
 		return -1, err
 	}
-	is, err := identify(dir)
+	is, err := identify(e.dir)
 	if err != nil {
 		return -1, err
 	}
-	w.lock(dir, is)
-	return w.openDir(path)
+	w.lock(e.dir, is)
+	fd, err := w.openDir(path)
+	if err == unix.ENOENT && !absent {
+		if _, failed := unix.Readlinkat(e.dir, e.name, make([]byte, 1)); failed == nil {
+			err = refusal(path + " is a link to nothing, and directories are not made through links; remove it, or make what it leads to")
+		}
+	}
+	return fd, err
 }
 
 // mkdirAt makes one directory and gives it the request's owner and its
