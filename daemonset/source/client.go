@@ -24,7 +24,7 @@ type Client struct {
 	most  int           // bytes that a feed may hold
 	call  time.Duration // for one call of a read
 	every time.Duration // how often a feed compares itself with etcd
-	waste int           // bytes between its keys that a feed takes meanwhile
+	waste int           // bytes between its keys that a feed takes meanwhile, beside as many as it holds
 
 	answer  pace
 	dialing chan struct{} // held by the one that makes etcd

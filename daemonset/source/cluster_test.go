@@ -21,7 +21,7 @@ type members struct {
 func newMembers(t *testing.T, v testenv.Version) *members {
 	t.Helper()
 	m := &members{Cluster: testenv.NewCluster(t, v, 3)}
-	for _, waste := range []int{1 << 20, -1} {
+	for _, waste := range []int{1 << 20, apart} {
 		c := open(t, Config{Endpoints: m.Endpoints()})
 		c.every, c.waste = time.Hour, waste // the watches alone have to tell
 		m.feeds = append(m.feeds, c.Subscribe([]string{"/a", "/b"}))

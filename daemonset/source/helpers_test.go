@@ -41,12 +41,15 @@ func each(t *testing.T, f func(t *testing.T, v testenv.Version)) {
 	}
 }
 
+// apart is a client's waste with which feeds are driven apart by the first event, and stay so.
+const apart = -1 << 40
+
 // eachMode runs a test on every version, and on feeds that watch together or
 // are driven apart by the first event.
 func eachMode(t *testing.T, f func(t *testing.T, e *testenv.Etcd, waste int)) {
 	t.Helper()
 	each(t, func(t *testing.T, v testenv.Version) {
-		for name, waste := range map[string]int{"together": 1 << 20, "apart": -1} {
+		for name, waste := range map[string]int{"together": 1 << 20, "apart": apart} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				f(t, testenv.NewEtcdWith(t, testenv.EtcdConfig{Version: v}), waste)

@@ -27,11 +27,14 @@ import (
 //
 // So a feed watches together, unless the user may not read what lies between
 // the keys, or that changes so much that reading all again is cheaper; then it
-// is apart for a while.
+// is apart for a while, or until these reads have cost as much as that did.
 type mode struct {
 	apart bool
 	until time.Time // when apart is given up
-	waste int       // bytes brought for nothing since the last review, less those saved
+
+	// waste is bytes brought for nothing since the last review, less those saved; while apart, those
+	// that reads may still cost.
+	waste int
 
 	denials int // watches that etcd refused in a row
 }
@@ -47,15 +50,21 @@ func (m *mode) spans(keys []string) []span {
 	return hull(keys)
 }
 
-func (m *mode) separate() {
-	m.apart, m.until = true, time.Now().Add(apartTime)
+// separate goes apart, for reads that come to so many bytes.
+func (m *mode) separate(bytes int) {
+	m.apart, m.until, m.waste = true, time.Now().Add(apartTime), bytes
 }
+
+func (m *mode) unite() { m.apart, m.waste = false, 0 }
 
 // review is called once in a check's interval.
 func (m *mode) review() error {
-	m.waste = 0
-	if m.apart && time.Now().After(m.until) {
-		m.apart = false
+	if m.apart && time.Now().Before(m.until) {
+		return nil
+	}
+	was := m.apart
+	m.unite()
+	if was {
 		return errReopen
 	}
 	return nil
@@ -64,19 +73,24 @@ func (m *mode) review() error {
 // take brings state to the revision of events.
 func (f *feed) take(ctx context.Context, events []*clientv3.Event) error {
 	fresh := f.relevant(events)
-	if !f.apart && f.waste > f.client.waste {
-		f.separate()
+	if over := f.waste - f.client.waste; !f.apart && over > f.state.bytes {
+		f.separate(over)
 		return errReopen // the events are brought again
 	}
 	if len(fresh) == 0 {
 		return nil
 	}
 	if f.apart {
+		if f.waste < f.state.bytes {
+			f.unite()
+			return errReopen
+		}
 		s, err := f.client.read(ctx, f.keys)
 		if err != nil {
 			return err
 		}
 		f.state, f.unshown, f.held = s, true, 0
+		f.waste -= s.bytes
 		return nil
 	}
 	for _, e := range fresh {

@@ -36,7 +36,7 @@ func TestNoise(t *testing.T) {
 	s.Close()
 
 	f := &feed{client: c, keys: []string{"/a"}}
-	f.separate()
+	f.separate(0)
 	if err := f.review(); err != nil || !f.apart {
 		t.Errorf("apart ends at once: %v", err)
 	}
@@ -87,4 +87,53 @@ func TestSilence(t *testing.T) {
 	t.Logf("said after %v", time.Since(began))
 	p.Silence(false)
 	holds(t, s, "/a=2")
+}
+
+// TestApartCostsNoMoreThanNoise: to be apart is to read all at each change. A little noise drives no feed there
+// that holds much, and one that much noise drove there comes back when its reads have cost as much as that did.
+func TestApartCostsNoMoreThanNoise(t *testing.T) {
+	t.Parallel()
+	const keys, size, changes = 20, 100_000, 30
+	for name, tt := range map[string]struct{ noise, reads int64 }{
+		"little noise": {4, 0},
+		"much noise":   {3 * keys, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := testenv.NewEtcd(t)
+			for i := range keys {
+				put(t, e, fmt.Sprintf("/a/%02d", i), strings.Repeat("v", size))
+			}
+			put(t, e, "/c/x", "begin")
+			c := openAt(t, e.Endpoint())
+			c.every = time.Hour // no check reads anything
+			n := count(c)
+			s := c.Subscribe([]string{"/a", "/c"})
+			shows := func(value string) {
+				t.Helper()
+				until(t, s, "shows "+value, func(s *Snapshot, err error) bool {
+					if s == nil || err != nil {
+						return false
+					}
+					x, _ := s.Get("/c/x")
+					return x == value
+				})
+			}
+			shows("begin")
+			before := n.read.Load()
+			for range tt.noise {
+				put(t, e, "/b", strings.Repeat("n", size))
+			}
+			for i := range changes {
+				put(t, e, "/c/x", fmt.Sprint(i))
+				shows(fmt.Sprint(i))
+			}
+			if read, most := n.read.Load()-before, tt.reads*keys*size+size; read > most {
+				t.Errorf("%d changes of a byte or two: %d bytes are read, want %d at most", changes, read, most)
+			}
+			if w := n.watches.Load(); tt.reads > 0 && w < 5 {
+				t.Errorf("%d watches: it was never apart", w)
+			}
+		})
+	}
 }

@@ -47,7 +47,7 @@ func (c *Client) who() string {
 
 // grants are the commands that let one of the user's roles read keys. The range
 // takes in siblings such as key+"-old"; roles that grant the key and its prefix
-// apart are enough too, at the price of several watches.
+// apart are enough too, at the price of a full read for each change (see mode).
 func grants(keys []string) string {
 	const most = 3
 	var out []string

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"math"
 	"strconv"
 	"sync"
 
@@ -111,16 +112,17 @@ func (f *feed) refused(err error, login int64) error {
 	}
 	switch f.denials++; {
 	case !f.apart:
-		f.separate() // what lies between the keys is not ours perhaps
+		f.separate(math.MaxInt) // what lies between the keys is not ours perhaps
 		return errReopen
 	case f.denials <= 3 && f.client.login.user != "":
 		// The same ranges have been read a moment ago. So it is the stream's
 		// login that has expired: etcd 3.4 says no more than this.
 		f.client.logins.CompareAndSwap(login, login+1)
-		f.apart = false
+		f.unite()
 		return errReopen
 	}
-	f.denials, f.apart = 0, false
+	f.denials = 0
+	f.unite()
 	return err
 }
 
