@@ -19,13 +19,17 @@ const (
 	firstPage = 512
 )
 
+// errMixed: the pages of one read came from several etcds, each with a history of its own.
+var errMixed = errors.New("another etcd answers in the middle of a read: --endpoints, or what is behind them, must lead to one cluster")
+
 // read reads all keys at one revision. A compaction, or an etcd that went back
 // to a backup, in the middle of a paged read makes the pinned revision
-// unreadable: then it starts again.
+// unreadable, and another etcd behind the same address has one that means
+// something else: then it starts again.
 func (c *Client) read(ctx context.Context, keys []string) (s *state, err error) {
 	for range 5 {
 		s, err = c.readOnce(ctx, keys)
-		if !errors.Is(err, rpctypes.ErrCompacted) && !errors.Is(err, rpctypes.ErrFutureRev) {
+		if !errors.Is(err, rpctypes.ErrCompacted) && !errors.Is(err, rpctypes.ErrFutureRev) && !errors.Is(err, errMixed) {
 			break
 		}
 	}
@@ -68,6 +72,9 @@ func (c *Client) readOnce(ctx context.Context, keys []string) (*state, error) {
 		if s.revision == 0 {
 			// All further pages are pinned to the first one's revision.
 			s.revision, s.cluster = resp.Header.Revision, resp.Header.ClusterId
+		}
+		if resp.Header.ClusterId != s.cluster {
+			return nil, errMixed
 		}
 		var next []span
 		count, size := 1, 1
