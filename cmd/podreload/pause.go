@@ -33,10 +33,15 @@ var pauseCommand = &cli.Command{
 	Action: func(ctx context.Context, c *cli.Command) error {
 		return eachPause(ctx, c, func(store *state.Store, p state.Pause) error {
 			p.By, p.Since = by(c), time.Now()
-			if _, err := store.Pause(ctx, p); err != nil {
+			before, err := store.Pause(ctx, p)
+			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.Root().Writer, "paused: %s\n", p)
+			what := p.String()
+			if before != nil && before.Pin != "" {
+				what += fmt.Sprintf(" stays pinned to revision %d, as it is since %s by %s", before.Revision, before.Since.Format(time.RFC3339), before.By)
+			}
+			fmt.Fprintf(c.Root().Writer, "paused: %s\n", what)
 			return nil
 		})
 	},

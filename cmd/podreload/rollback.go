@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v3"
 
 	"github.com/podreload/podreload/daemonset"
@@ -19,8 +21,8 @@ var rollbackCommand = &cli.Command{
 	ArgsUsage: "ID",
 	Description: "Takes the files from the node's own history, without a word to etcd, and checks, writes, reloads and proves them as\n" +
 		"apply does, with its exit codes. Then the target is pinned: Paused, with these files also after a restart of its\n" +
-		"container, until podreload resume. If they do not take, nothing is pinned.",
-	Flags: append(listFlags(), &cli.Int64Flag{Name: "to", Usage: "the `REVISION` to go back to; default: that before the newest other files"}),
+		"container, until podreload resume. If they do not take, or on ^C, nothing is pinned. Given again it goes further back.",
+	Flags: append(listFlags(), &cli.Int64Flag{Name: "to", Usage: "the `REVISION` to go back to; default: the newest other files, of a pinned target the next older"}),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if c.Args().Len() != 1 {
 			return needsID(c)
@@ -77,11 +79,16 @@ func rollBack(ctx context.Context, c *cli.Command, applier *agent.Applier, job a
 		}
 		err = fmt.Errorf("nothing is changed while all of it is paused: %w", err)
 	}
-	if before != nil {
-		_, unpin := applier.Store.Pause(context.WithoutCancel(ctx), *before)
-		return result, errors.Join(err, unpin)
+	unpin := applier.Store.Unpin(context.WithoutCancel(ctx), pin, before)
+	switch {
+	case unpin != nil:
+	case before == nil:
+		logrus.Warnf("%s is not pinned: the daemon or the next apply brings what etcd says", name)
+	case before.Pin != "":
+		logrus.Warnf("%s is pinned to revision %d as before", name, before.Revision)
+	default:
+		logrus.Warnf("%s is paused as before", name)
 	}
-	_, unpin := applier.Store.Resume(context.WithoutCancel(ctx), pin)
 	return result, errors.Join(err, unpin)
 }
 
@@ -93,18 +100,57 @@ func backTo(store *state.Store, job agent.Job, to int64) (state.Entry, error) {
 	if err != nil {
 		return state.Entry{}, err
 	}
+	if to != 0 {
+		return ofRevision(name, entries, to)
+	}
+	pin, held, err := store.Paused(job.Target.Profile, name)
+	if err != nil {
+		return state.Entry{}, err
+	}
+	pinned := held && pin.Pin != ""
+	if pinned {
+		entries = older(entries, pin)
+	}
 	now := ""
 	if rec, err := store.Load(job.Target.Container.ID); err == nil {
 		now = rec.Digest
 	}
-	entry, ok := state.Find(entries, func(e state.Entry) bool {
-		return to != 0 && e.Revision == to || to == 0 && e.Digest != now
-	})
+	entry, ok := state.Find(entries, func(e state.Entry) bool { return e.Digest != now && e.Digest != pin.Pin })
 	switch {
-	case !ok && to != 0:
-		return entry, notFoundf("%s has nothing of revision %d to go back to; podreload history %s lists what there is", name, to, name)
+	case !ok && pinned:
+		return entry, notFoundf("%s has nothing older to go back to than revision %d, to which it is pinned; podreload history %s lists what there is for --to",
+			name, pin.Revision, name)
 	case !ok:
 		return entry, notFoundf("%s has no other files to go back to; podreload history %s lists what was changed", name, name)
 	}
 	return entry, nil
+}
+
+// older are the entries before the one that a target is pinned to. What came after was fled from, and what
+// was done while it was pinned would lead there again.
+func older(entries []state.Entry, pin state.Pause) []state.Entry {
+	for i, e := range slices.Backward(entries) {
+		if e.Digest == pin.Pin && e.State != daemonset.Paused {
+			return entries[:i]
+		}
+	}
+	return nil
+}
+
+// ofRevision is the newest entry of a revision. One that changed nothing in the target has none, though
+// ps shows it: then the error names what was in place.
+func ofRevision(name string, entries []state.Entry, to int64) (state.Entry, error) {
+	if entry, ok := state.Find(entries, func(e state.Entry) bool { return e.Revision == to }); ok {
+		return entry, nil
+	}
+	var then int64
+	for _, e := range entries {
+		if len(e.Files) > 0 && e.Revision < to {
+			then = max(then, e.Revision)
+		}
+	}
+	if then == 0 {
+		return state.Entry{}, notFoundf("%s has nothing of revision %d to go back to; podreload history %s lists what there is", name, to, name)
+	}
+	return state.Entry{}, notFoundf("%s has nothing of revision %d to go back to; what was in place then is of revision %d: rollback --to %d", name, to, then, then)
 }

@@ -88,13 +88,17 @@ func (s *Store) Paused(profile, target string) (p Pause, ok bool, err error) {
 	return p, ok, nil
 }
 
-// Pause adds a pause, in the place of one of the same, and returns that. It is on the disk
-// when Pause returns.
+// Pause adds a pause, in the place of one of the same, and returns that. One that is pinned is
+// paused already, and stays as it is unless it is pinned to something else. It is on the disk when
+// Pause returns.
 func (s *Store) Pause(ctx context.Context, p Pause) (before *Pause, err error) {
 	err = s.changePauses(ctx, func(all []Pause) ([]Pause, error) {
 		if i := slices.IndexFunc(all, p.same); i >= 0 {
 			old := all[i]
 			before = &old
+			if old.Pin != "" && p.Pin == "" {
+				return all, nil
+			}
 			all = slices.Delete(all, i, i+1)
 		}
 		if len(all) >= maxPauses {
@@ -113,6 +117,22 @@ func (s *Store) Resume(ctx context.Context, p Pause) (was bool, err error) {
 		return slices.DeleteFunc(all, p.same), nil
 	})
 	return was, err
+}
+
+// Unpin takes a pin back that came to nothing: what was before it is there again. A pause that
+// somebody has put in its place meanwhile stays.
+func (s *Store) Unpin(ctx context.Context, pin Pause, before *Pause) error {
+	return s.changePauses(ctx, func(all []Pause) ([]Pause, error) {
+		i := slices.IndexFunc(all, func(p Pause) bool { return p.same(pin) && p.Pin == pin.Pin && p.Since.Equal(pin.Since) })
+		if i < 0 {
+			return all, nil
+		}
+		all = slices.Delete(all, i, i+1)
+		if before != nil {
+			all = append(all, *before)
+		}
+		return all, nil
+	})
 }
 
 func (s *Store) changePauses(ctx context.Context, change func([]Pause) ([]Pause, error)) error {
