@@ -105,8 +105,9 @@ func eachPause(ctx context.Context, c *cli.Command, do func(*state.Store, state.
 }
 
 // wake has the daemon look at once; without one what was noted counts for the next.
+// Also after ^C, since what was noted before it counts.
 func wake(ctx context.Context, c *cli.Command) {
-	ctx, cancel := context.WithTimeout(ctx, c.Duration("timeout"))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Duration("timeout"))
 	defer cancel()
 	if err := openStatus(c).Wake(ctx); err != nil && !errors.Is(err, status.ErrNoDaemon) {
 		logrus.WithError(err).Warn("the daemon was not told, and takes notice of it at its next look")
