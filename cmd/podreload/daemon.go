@@ -111,13 +111,13 @@ func serveStatus(ctx context.Context, c *cli.Command, node *agent.Agent) (end fu
 	}, nil
 }
 
-// claimTimeout is how long the state directory's last daemon, or what it left, has to
+// claimTimeout is how long the last daemon of the directories, or what it left, has to
 // let go.
 const claimTimeout = 3 * time.Second
 
-// claim makes this process the daemon of the state directory.
+// claim makes this process the daemon of --state and --root.
 func claim(ctx context.Context, c *cli.Command) (release func(), err error) {
-	store, err := openStore(c)
+	store, err := openFolders(c)
 	if err != nil {
 		return nil, err
 	}

@@ -107,11 +107,11 @@ func confFinding(c *cli.Command) finding {
 func stateFinding(c *cli.Command) finding {
 	store, err := openStore(c)
 	if err != nil {
-		return found("state", "", err, "run as root, or name another --state")
+		return found("state", "", err, "run as root, with the --state and --root of the daemon")
 	}
 	detail := c.Root().String("state") + ", no daemon runs"
-	if pid, endpoint, ok := store.Running(); ok {
-		detail = fmt.Sprintf("%s, the daemon is process %d and follows %s", c.Root().String("state"), pid, endpoint)
+	if daemon, ok := store.Running(); ok {
+		detail = fmt.Sprintf("%s, the daemon is process %d and follows %s", c.Root().String("state"), daemon.Pid, daemon.Endpoint)
 	}
 	return found("state", detail, nil, "")
 }

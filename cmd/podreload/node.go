@@ -59,8 +59,24 @@ func openSource(c *cli.Command) (*source.Client, error) {
 	})
 }
 
-// openStore asks the root for its flag: `ps` has a --state of its own.
+// openStore opens what outlives the agent, for commands. They and the daemon beside them have to mean the
+// same: what one notes below another --root the other never hears of.
 func openStore(c *cli.Command) (*state.Store, error) {
+	store, err := openFolders(c)
+	if err != nil {
+		return nil, err
+	}
+	daemon, runs := store.Running()
+	if runs && sameSocket(daemon.Endpoint, c.String("runtime-endpoint")) && store.Apart(daemon) {
+		err := fmt.Errorf("the podreload daemon of this --state (process %d) has --root %s, and here it is %s: name the same",
+			daemon.Pid, daemon.Root, c.Root().String("root"))
+		return nil, errors.Join(err, store.Close())
+	}
+	return store, nil
+}
+
+// openFolders asks the root for its flag: `ps` has a --state of its own.
+func openFolders(c *cli.Command) (*state.Store, error) {
 	return state.Open(c.Root().String("state"), c.Root().String("root"))
 }
 
@@ -159,11 +175,11 @@ func (v *view) statuses(c *cli.Command) ([]daemonset.Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch _, endpoint, running := store.Running(); {
-	case !running:
+	switch daemon, runs := store.Running(); {
+	case !runs:
 		logrus.Warn("no podreload daemon runs with this --state; what is shown was true when it was last applied")
-	case !sameSocket(endpoint, c.String("runtime-endpoint")):
-		logrus.Warnf("the podreload daemon of this --state follows %s; what is shown was true when it was last applied", endpoint)
+	case !sameSocket(daemon.Endpoint, c.String("runtime-endpoint")):
+		logrus.Warnf("the podreload daemon of this --state follows %s; what is shown was true when it was last applied", daemon.Endpoint)
 	}
 	var out []daemonset.Status
 	for _, t := range v.targets {
@@ -176,11 +192,18 @@ func (v *view) statuses(c *cli.Command) ([]daemonset.Status, error) {
 	return out, nil
 }
 
-// sameSocket compares two endpoints, each a path or a URL.
-func sameSocket(a, b string) bool {
-	pathA, errA := pods.SocketPath(a)
-	pathB, errB := pods.SocketPath(b)
-	return a == b || errA == nil && errB == nil && pathA == pathB
+// sameSocket compares two endpoints, each a path or a URL, perhaps through links, as /var/run is one.
+func sameSocket(a, b string) bool { return a == b || socketPath(a) == socketPath(b) }
+
+func socketPath(endpoint string) string {
+	path, err := pods.SocketPath(endpoint)
+	if err != nil {
+		return endpoint
+	}
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		return resolved
+	}
+	return path
 }
 
 // status is the record of one target, or what stands for it where there is none.

@@ -17,6 +17,7 @@
 // The second is below another on disk, /var/lib/podreload. It is bounded in size and age
 // ([Store.Trim]), and nothing in it is needed to go on.
 //
+//	daemon          locked as that above: one daemon keeps here
 //	pauses.json     what is paused; synced
 //	history/NAME    the last changes of a target, which is named by its pod and container; a line each
 //	contents/SHA256 the files that histories lead back to

@@ -216,31 +216,69 @@ func TestCrashWhileSaving(t *testing.T) {
 func TestDaemon(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
-	if pid, _, ok := s.Running(); ok {
-		t.Errorf("before any daemon: pid %d runs", pid)
+	if c, ok := s.Running(); ok {
+		t.Errorf("before any daemon: %+v runs", c)
 	}
 	pid, kill := startChild(t, "daemon", dir)
-	if got, endpoint, ok := s.Running(); !ok || got != pid || endpoint != "/run/containerd.sock" {
-		t.Errorf("Running() = %d, %q, %t; want %d", got, endpoint, ok, pid)
+	other := Claim{Pid: pid, Endpoint: "/run/containerd.sock", Root: filepath.Join(dir, "kept")}
+	if got, ok := s.Running(); !ok || got != other || !s.Apart(got) {
+		t.Errorf("Running() = %+v, %t; want %+v, and that it keeps apart", got, ok, other)
 	}
 	if _, err := s.Daemon(ended(), ""); !errors.Is(err, ErrRunning) || !strings.Contains(err.Error(), strconv.Itoa(pid)) {
 		t.Errorf("got %v, want ErrRunning with pid %d", err, pid)
 	}
 	kill()
-	if got, _, ok := s.Running(); ok {
-		t.Errorf("after the daemon was killed: pid %d runs", got)
+	if got, ok := s.Running(); ok {
+		t.Errorf("after the daemon was killed: %+v runs", got)
 	}
 	done, err := s.Daemon(t.Context(), "here")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, endpoint, ok := s.Running(); !ok || got != os.Getpid() || endpoint != "here" {
-		t.Errorf("Running() = %d, %q, %t; want this process", got, endpoint, ok)
+	if got, ok := s.Running(); !ok || got.Pid != os.Getpid() || got.Endpoint != "here" || s.Apart(got) {
+		t.Errorf("Running() = %+v, %t; want this process, which keeps here", got, ok)
 	}
 	done()
-	if got, _, ok := s.Running(); ok {
-		t.Errorf("after the daemon ended: pid %d runs", got)
+	if got, ok := s.Running(); ok {
+		t.Errorf("after the daemon ended: %+v runs", got)
 	}
+}
+
+// TestDaemonOfBefore: one that has not noted its --root counts as one of this.
+func TestDaemonOfBefore(t *testing.T) {
+	s := open(t, t.TempDir())
+	lock, err := s.lockFile("daemon")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release(lock)
+	for text, want := range map[string]Claim{"7\nhere": {Pid: 7, Endpoint: "here"}, "7": {Pid: 7}} {
+		note(lock, text)
+		if got, ok := s.Running(); !ok || got != want || s.Apart(got) {
+			t.Errorf("%q: %+v, %t; want %+v, and not apart", text, got, ok, want)
+		}
+	}
+}
+
+// TestDaemonsOfOneRoot: two that keep below one --root would drop each other's contents.
+func TestDaemonsOfOneRoot(t *testing.T) {
+	kept := t.TempDir()
+	one, other := openKept(t, kept), openKept(t, kept)
+	done, err := one.Daemon(t.Context(), "here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := other.Daemon(ended(), "here"); !errors.Is(err, ErrRunning) || !strings.Contains(err.Error(), kept+" ") {
+		t.Errorf("got %v, want ErrRunning with %s", err, kept)
+	}
+	if got, ok := other.Running(); ok {
+		t.Errorf("the one that could not claim both holds on to --state: %+v", got)
+	}
+	done()
+	if done, err = other.Daemon(t.Context(), "here"); err != nil {
+		t.Fatal(err)
+	}
+	done()
 }
 
 // TestDaemonOfTheDead: a daemon that was killed has forked a child, which holds all that
