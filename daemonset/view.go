@@ -11,6 +11,9 @@ type View struct {
 	EtcdAway    string `json:"etcdAway,omitempty"`    // the same of etcd
 	EtcdErrors  int    `json:"etcdErrors"`            // how often reading from it began to fail, since the agent began
 
+	// Problems are what is wrong in conf.d that is no profile's: what stands there may be missing
+	// among the profiles.
+	Problems []string      `json:"problems,omitempty"`
 	Profiles []ProfileView `json:"profiles"`
 	Targets  []TargetView  `json:"targets"` // undecided ones as well: those have no container, or no profile that can be applied
 	Feeds    []FeedView    `json:"feeds"`

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -100,6 +101,9 @@ func confFinding(c *cli.Command) finding {
 	}
 	if len(bad) > 0 {
 		err = fmt.Errorf("profiles with errors: %s", strings.Join(bad, ", "))
+	}
+	if homeless := config.Homeless(); len(homeless) > 0 {
+		err = errors.Join(errors.New(strings.Join(homeless, "; ")), err)
 	}
 	return found("conf.d", fmt.Sprintf("%s, %d profiles", c.String("confdir"), len(config.Profiles)), err, fix)
 }

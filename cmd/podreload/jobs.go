@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -49,10 +50,10 @@ func chosenJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([
 		return nil, err
 	}
 	targets := v.targets
-	if !all {
-		if targets, err = pickAll(v.targets, refs); err != nil {
-			return nil, err
-		}
+	if all {
+		targets = append(targets, unchosen(v.config, targets)...)
+	} else if targets, err = pickAll(targets, refs); err != nil {
+		return nil, err
 	}
 	var jobs []agent.Job
 	for _, t := range targets {
@@ -65,6 +66,20 @@ func chosenJobs(ctx context.Context, c *cli.Command, all bool, refs []string) ([
 		jobs = append(jobs, job)
 	}
 	return jobs, nil
+}
+
+// unchosen stand for what is wrong in conf.d that no target shows: whom a broken profile would have chosen by
+// its select cannot be told, and all of the node is not well without them.
+func unchosen(config *template.Config, targets []daemonset.Target) (out []daemonset.Target) {
+	for _, problem := range config.Homeless() {
+		out = append(out, daemonset.Target{State: daemonset.Invalid, Reason: problem})
+	}
+	for _, p := range config.Profiles {
+		if p.Err != nil && !slices.ContainsFunc(targets, func(t daemonset.Target) bool { return t.Profile == p.Name }) {
+			out = append(out, daemonset.Target{Profile: p.Name, State: daemonset.Invalid, Reason: p.Err.Error()})
+		}
+	}
+	return out
 }
 
 // parallel is how many targets a command works on at once.

@@ -83,6 +83,9 @@ func (r glance) table(now time.Time) table {
 		answers("etcd", strings.Join(r.Endpoints, ","), r.EtcdAway)
 	}
 	add("targets", strconv.Itoa(len(r.Targets)), counted(r.Targets))
+	for _, problem := range r.Problems {
+		add("conf.d", string(daemonset.Invalid), problem)
+	}
 	for _, p := range r.Profiles {
 		of := slices.DeleteFunc(slices.Clone(r.Targets), func(t daemonset.TargetView) bool { return t.Profile != p.Name })
 		detail := p.Reason
@@ -91,7 +94,11 @@ func (r glance) table(now time.Time) table {
 				detail = f.Reason
 			}
 		}
-		add("profile "+p.Name, counted(of), detail)
+		state := counted(of)
+		if p.Reason != "" && state == "" {
+			state = string(daemonset.Invalid) // whom its select means cannot be told
+		}
+		add("profile "+p.Name, state, detail)
 	}
 	for _, p := range r.Pauses {
 		detail := "by " + p.By + ", " + ago(p.Since, now)

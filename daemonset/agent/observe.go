@@ -3,8 +3,10 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +47,51 @@ func (a *Agent) begin() {
 	a.sight.since, a.sight.config = time.Now(), a.Config
 	a.sight.mu.Unlock()
 	a.tell(daemonset.Event{Kind: daemonset.Daemon, Reason: "podreload runs"})
+	a.sayWrong(nil, a.Config)
+}
+
+// sayWrong tells what is wrong with a configuration that takes the place of another, if that is news: whom a
+// broken profile would have chosen by its select nobody can tell, so there may be no target to say it of.
+func (a *Agent) sayWrong(before, now *template.Config) {
+	was, is := wrong(before), wrong(now)
+	switch {
+	case is == was:
+	case is == "":
+		a.tell(daemonset.Event{Kind: daemonset.Config, State: daemonset.Live, Reason: "conf.d: nothing is wrong any more"})
+	default:
+		a.tell(daemonset.Event{Kind: daemonset.Config, State: daemonset.Invalid, Reason: "conf.d: " + is})
+	}
+}
+
+// mostWrong is how many errors an event names.
+const mostWrong = 5
+
+func wrong(c *template.Config) string {
+	if c == nil {
+		return ""
+	}
+	all := c.Homeless()
+	for _, p := range c.Profiles {
+		if p.Err != nil {
+			all = append(all, "profile "+p.Name+": "+discreet(p))
+		}
+	}
+	if more := len(all) - mostWrong; more > 0 {
+		all = append(all[:mostWrong], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(all, "; ")
+}
+
+// discreet is a profile's error, of a sensitive one the place alone.
+func discreet(p *template.Profile) string {
+	if !slices.ContainsFunc(p.Resources, func(r *template.Resource) bool { return r.Sensitive }) {
+		return p.Err.Error()
+	}
+	at := "it"
+	if problem, ok := errors.AsType[template.Problem](p.Err); ok {
+		at = problem.Place()
+	}
+	return at + " is wrong; podreload profiles says how"
 }
 
 // sight is what [Agent.View] answers from. The loop replaces it as a whole; nobody holds the
@@ -76,6 +123,7 @@ func (a *Agent) View() daemonset.View {
 		for _, p := range s.config.Profiles {
 			v.Profiles = append(v.Profiles, daemonset.ProfileView{Name: p.Name, Reason: reason(p.Err)})
 		}
+		v.Problems = s.config.Homeless()
 	}
 	for _, t := range s.targets {
 		switch w := s.workers[t.Container.ID]; {
@@ -95,12 +143,16 @@ func (a *Agent) View() daemonset.View {
 func (a *Agent) show(listed bool, targets []daemonset.Target) {
 	s := &a.sight
 	s.mu.Lock()
+	before := s.config
 	s.listed, s.targets, s.config, s.workers, s.feeds = listed, targets, a.Config, maps.Clone(a.workers), nil
 	for _, f := range a.feeds {
 		s.feeds = append(s.feeds, f.feed)
 	}
 	slices.SortFunc(s.feeds, func(a, b *feed) int { return compareKeys(a.key, b.key) })
 	s.mu.Unlock()
+	if before != a.Config {
+		a.sayWrong(before, a.Config)
+	}
 	a.etcd(nil)
 }
 

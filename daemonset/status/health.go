@@ -63,6 +63,14 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 	if v.EtcdAway != "" {
 		notes = append(notes, "etcd: "+v.EtcdAway)
 	}
+	for _, p := range v.Profiles {
+		if p.Reason != "" {
+			notes = append(notes, "profile "+p.Name+" has an error: podreload status says which")
+		}
+	}
+	if len(v.Problems) > 0 {
+		notes = append(notes, "conf.d cannot be read whole: podreload status says why")
+	}
 	if len(missing) > 0 && !s.ready.Load() {
 		answer(w, http.StatusServiceUnavailable, append(missing, notes...))
 		return

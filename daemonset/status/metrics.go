@@ -69,13 +69,15 @@ var (
 	lag          = metric{"podreload_lag_seconds",
 		"How long etcd has been known to hold another configuration than what is in place; 0 when it does not.", ofTarget, false}
 	draining     = metric{"podreload_draining_workers", "Old workers of the server that still finish their requests.", ofTarget, false}
+	profileValid = metric{"podreload_profile_valid", "Whether the profile can be applied; 0 when its files in conf.d have an error.", []string{"profile"}, false}
+	configValid  = metric{"podreload_config_valid", "Whether conf.d could be read whole; what is wrong in a profile's own files is that profile's.", nil, false}
 	watchAlive   = metric{"podreload_watch_alive", "Whether the keys of the profile are followed in etcd; 0 when those of any pod are not.", []string{"profile"}, false}
 	etcdErrors   = metric{"podreload_etcd_errors_total", "How often reading from etcd began to fail.", nil, true}
 	etcdAlive    = metric{"podreload_etcd_alive", "Whether etcd answers.", nil, false}
 	runtimeAlive = metric{"podreload_runtime_alive", "Whether containerd answers.", nil, false}
 )
 
-var ofNode = []metric{reloads, lastSuccessful, lastSuccess, targets, targetState, liveRevision, lag, draining, watchAlive, etcdErrors, etcdAlive, runtimeAlive}
+var ofNode = []metric{reloads, lastSuccessful, lastSuccess, targets, targetState, liveRevision, lag, draining, profileValid, configValid, watchAlive, etcdErrors, etcdAlive, runtimeAlive}
 
 var descriptions = func() map[string]*prometheus.Desc {
 	all := map[string]*prometheus.Desc{}
@@ -119,11 +121,13 @@ func sample(v daemonset.View, now time.Time) []series {
 	s.add(etcdErrors, float64(v.EtcdErrors))
 	s.set(etcdAlive, bit(v.EtcdAway == ""))
 	s.set(runtimeAlive, bit(v.RuntimeAway == ""))
+	s.set(configValid, bit(len(v.Problems) == 0))
 	for _, f := range v.Feeds {
 		s.least(watchAlive, bit(f.Reason == ""), f.Profile)
 	}
 	for _, p := range v.Profiles {
 		s.add(targets, 0, p.Name, string(daemonset.Live))
+		s.set(profileValid, bit(p.Reason == ""), p.Name)
 	}
 	for _, t := range v.Targets {
 		s.target(t, now)

@@ -23,7 +23,8 @@ func busy() daemonset.View {
 	two, yes, no := 2, true, false
 	return daemonset.View{
 		Listed: true, EtcdAway: "etcd is not available", EtcdErrors: 3,
-		Profiles: []daemonset.ProfileView{{Name: "spare"}, {Name: "web"}},
+		Profiles: []daemonset.ProfileView{{Name: "broken", Reason: "conf.d/broken.toml:1:9: …"}, {Name: "spare"}, {Name: "web"}},
+		Problems: []string{"conf.d/away: permission denied"},
 		Feeds:    []daemonset.FeedView{{Profile: "web", Reason: "no answer"}, {Profile: "web"}, {Profile: "api"}},
 		Targets: []daemonset.TargetView{
 			{
@@ -58,6 +59,7 @@ func text(all []series) (lines []string) {
 
 func TestSample(t *testing.T) {
 	want := []string{
+		"podreload_config_valid{} 0",
 		"podreload_draining_workers{prod,web-0,nginx,web} 2",
 		"podreload_etcd_alive{} 0",
 		"podreload_etcd_errors_total{} 3",
@@ -69,6 +71,9 @@ func TestSample(t *testing.T) {
 		"podreload_last_reload_successful{prod,web-1,nginx,web} 0",
 		"podreload_live_revision{prod,web-0,nginx,web} 7",
 		"podreload_live_revision{prod,web-1,nginx,web} 6",
+		"podreload_profile_valid{broken} 0",
+		"podreload_profile_valid{spare} 1",
+		"podreload_profile_valid{web} 1",
 		"podreload_reloads_total{prod,web-0,nginx,web,Live} 5",
 		"podreload_reloads_total{prod,web-0,nginx,web,Refused} 1",
 		"podreload_runtime_alive{} 1",
@@ -76,6 +81,7 @@ func TestSample(t *testing.T) {
 		"podreload_target_state{prod,web-0,nginx,web,Live} 1",
 		"podreload_target_state{prod,web-1,nginx,web,Refused} 1",
 		"podreload_target_state{prod,web-2,,web,Ambiguous} 1",
+		"podreload_targets{broken,Live} 0",
 		"podreload_targets{spare,Live} 0",
 		"podreload_targets{web,Ambiguous} 1",
 		"podreload_targets{web,Live} 2",
@@ -88,7 +94,7 @@ func TestSample(t *testing.T) {
 	if diff := cmp.Diff(want, text(sample(busy(), noon))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got := sample(daemonset.View{}, noon); len(got) != 3 {
+	if got := sample(daemonset.View{}, noon); len(got) != 4 {
 		t.Errorf("of an idle node %v", text(got))
 	}
 }

@@ -246,6 +246,8 @@ func TestHealth(t *testing.T) {
 	want("/readyz", 503, "the keys of profile web have not been read yet\n")
 	s.node.set(daemonset.View{Listed: true, EtcdAway: "no answer", Feeds: []daemonset.FeedView{{Profile: "web", Settled: true, Reason: "no answer"}}})
 	want("/readyz", 200, "ok\netcd: no answer\n")
+	s.node.set(daemonset.View{Listed: true, Problems: []string{"conf.d: gone"}, Profiles: []daemonset.ProfileView{{Name: "web", Reason: "nonsense"}, {Name: "api"}}})
+	want("/readyz", 200, "ok\nprofile web has an error: podreload status says which\nconf.d cannot be read whole: podreload status says why\n")
 	s.node.set(daemonset.View{Listed: true, Feeds: []daemonset.FeedView{{Profile: "new"}}})
 	want("/readyz", 200, "ok\n")
 	s.node.stuck.Store(true)

@@ -77,6 +77,17 @@ func unread(walked []Problem, files []*file) error {
 	return nil
 }
 
+// Homeless are the errors that are no profile's: what could not be read there may be a profile that is
+// missing here.
+func (c *Config) Homeless() (errs []string) {
+	for _, p := range c.Problems {
+		if p.Profile == "" && !p.Warning {
+			errs = append(errs, p.String())
+		}
+	}
+	return errs
+}
+
 // Profile finds a profile by name.
 func (c *Config) Profile(name string) (*Profile, bool) {
 	i, ok := slices.BinarySearchFunc(c.Profiles, name, func(p *Profile, name string) int {

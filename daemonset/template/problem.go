@@ -18,6 +18,14 @@ type Problem struct {
 
 // String is the problem in the form that editors jump to.
 func (p Problem) String() string {
+	if p.Warning {
+		return p.Place() + ": warning: " + p.Message
+	}
+	return p.Place() + ": " + p.Message
+}
+
+// Place is where it is, without what.
+func (p Problem) Place() string {
 	var b strings.Builder
 	b.WriteString(p.File)
 	if p.Line > 0 {
@@ -26,11 +34,6 @@ func (p Problem) String() string {
 			fmt.Fprintf(&b, ":%d", p.Column)
 		}
 	}
-	b.WriteString(": ")
-	if p.Warning {
-		b.WriteString("warning: ")
-	}
-	b.WriteString(p.Message)
 	return b.String()
 }
 
