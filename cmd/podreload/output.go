@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -146,6 +147,7 @@ func printTemplate(w io.Writer, text string, value any) error {
 	if err := d.Decode(&generic); err != nil {
 		return err
 	}
+	withFields(reflect.ValueOf(value), generic)
 	if err := t.Execute(w, integers(generic)); err != nil {
 		return fmt.Errorf("--template: %w", err)
 	}

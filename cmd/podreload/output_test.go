@@ -8,6 +8,8 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/status"
 )
 
 func TestAgo(t *testing.T) {
@@ -98,5 +100,32 @@ func TestPrintTemplate(t *testing.T) {
 	err := printTemplate(&bytes.Buffer{}, `{{(index . 0).nope}}`, rows)
 	if err == nil || !strings.Contains(err.Error(), `no entry for key "nope"`) {
 		t.Errorf("an unknown key: %v", err)
+	}
+}
+
+// TestTemplateHasAllFields: all columns can be asked for, also of what is empty there, and nothing else.
+func TestTemplateHasAllFields(t *testing.T) {
+	targets := []daemonset.Status{{Pod: "a", State: daemonset.Live, Revision: 7}, {Pod: "b", State: daemonset.Waiting, Reason: "not applied yet"}}
+	view := glance{Report: status.Report{View: daemonset.View{Targets: []daemonset.TargetView{{Status: targets[0]}}}}}
+	for _, tt := range []struct {
+		value      any
+		text, want string
+	}{
+		{targets, "{{range .}}{{.pod}} {{.revision}} {{.reason}}{{.reloaded}};{{end}}", "a 7 ;b 0 not applied yet;\n"},
+		{targets, "{{range .}}{{.owed}}{{len .files}}{{.process}};{{end}}", "false0<no value>;false0<no value>;\n"},
+		{daemonset.Event{Kind: daemonset.Daemon}, "{{.kind}} {{.state}}{{.pod}}{{range .wrote}}{{.}}{{end}}", "Daemon \n"},
+		{[]change{{Back: true}}, "{{range .}}{{.back}}{{.signal}}{{.revision}}{{end}}", "true0\n"},
+		{view, "{{.runtimeAway}}{{len .problems}}{{range .targets}}{{.pod}} {{.behind}}{{.results}}{{end}}", "0a map[]\n"},
+		{podRow{Pod: daemonset.Pod{Labels: map[string]string{"app": "shop"}}}, "{{.labels.app}} {{.annotations}}", "shop map[]\n"},
+	} {
+		var out bytes.Buffer
+		if err := printTemplate(&out, tt.text, tt.value); err != nil || out.String() != tt.want {
+			t.Errorf("%s: %q, %v; want %q", tt.text, out.String(), err, tt.want)
+		}
+	}
+	for value, text := range map[any]string{&targets: "{{range .}}{{.nope}}{{end}}", &view: "{{.profile}}", &podRow{}: "{{.labels.app}}"} {
+		if err := printTemplate(&bytes.Buffer{}, text, value); err == nil || !strings.Contains(err.Error(), "no entry for key") {
+			t.Errorf("%s: %v, want that there is none", text, err)
+		}
 	}
 }
