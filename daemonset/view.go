@@ -37,8 +37,8 @@ type TargetView struct {
 	// they cannot be told from others.
 	Draining *int `json:"draining,omitempty"`
 
-	// Results is how often applies came to a state, since the agent began: those that
-	// reloaded, and the first of those in a row that failed in the same way.
+	// Results is how often applies came to a state, since the agent began or, if that was later, the
+	// profile changed: those that reloaded, and the first of those in a row that failed in the same way.
 	Results map[State]int `json:"results,omitempty"`
 
 	Took   *bool     `json:"took,omitempty"`  // the last change of the configuration took; nil: there was none

@@ -14,8 +14,16 @@ type stand struct {
 	mu sync.Mutex
 	daemonset.TargetView
 
+	failed failure // that was counted last, as long as nothing is in place that is wanted
+
 	revision int64 // the newest that is known for the target
 	known    time.Time
+}
+
+// failure is one of those that are counted once in a row.
+type failure struct {
+	state  daemonset.State
+	reason string
 }
 
 // begin takes what an earlier agent has recorded: only what comes after it is counted.
@@ -30,6 +38,7 @@ func (s *stand) begin(recorded daemonset.Status) {
 		s.took(true, recorded.Reloaded)
 	case daemonset.Refused, daemonset.RolledBack, daemonset.Failed:
 		s.took(false, time.Time{})
+		s.failed = failure{recorded.State, recorded.Reason}
 	}
 }
 
@@ -48,7 +57,7 @@ func (s *stand) note(now daemonset.Status) {
 	before := s.Status
 	s.Status = now
 	s.compare()
-	if result := result(before, now); result != "" {
+	if result := s.result(before, now); result != "" {
 		if s.Results == nil {
 			s.Results = map[daemonset.State]int{}
 		}
@@ -58,17 +67,23 @@ func (s *stand) note(now daemonset.Status) {
 }
 
 // result is what an apply came to: a reload that took, or a failure that was not there
-// before. It is empty where nothing new has happened.
-func result(before, now daemonset.Status) daemonset.State {
+// before. It is empty where nothing new has happened: a pause comes in between and is no apply.
+func (s *stand) result(before, now daemonset.Status) daemonset.State {
 	switch now.State {
 	case daemonset.Refused, daemonset.RolledBack, daemonset.Failed:
-		if now.State != before.State || now.Reason != before.Reason {
+		if is := (failure{now.State, now.Reason}); is != s.failed {
+			s.failed = is
 			return now.State
 		}
+		return ""
 	case daemonset.Applied:
+		s.failed = failure{}
 		if now.Digest != before.Digest || now.Reloads != before.Reloads {
 			return daemonset.Applied
 		}
+	case daemonset.Live:
+		s.failed = failure{}
+		fallthrough
 	default: // the proof may have come with an etcd that is gone again
 		if now.Reloads != before.Reloads {
 			return daemonset.Live

@@ -76,6 +76,42 @@ func TestStand(t *testing.T) {
 			heard(s, 6, 2)
 			heard(s, 7, 3)
 		}, daemonset.TargetView{Results: results(daemonset.Live, 1), Took: &yes, TookAt: at(1), Behind: at(2)}},
+		// A pause is no apply, nor is its end.
+		"rolled back, paused and resumed": {func(s *stand) {
+			heard(s, 5, 0)
+			note(s, daemonset.Live, 5, 1, 1)
+			heard(s, 6, 2)
+			note(s, daemonset.RolledBack, 5, 2, 3)
+			for i := range 3 {
+				note(s, daemonset.Paused, 5, 2, 4+2*i)
+				note(s, daemonset.RolledBack, 5, 2, 5+2*i)
+			}
+		}, daemonset.TargetView{Results: results(daemonset.Live, 1, daemonset.RolledBack, 1), Took: &no, TookAt: at(1), Behind: at(2)}},
+		"refused, with etcd away in between": {func(s *stand) {
+			heard(s, 6, 0)
+			note(s, daemonset.Refused, 0, 0, 1)
+			note(s, daemonset.Stale, 0, 0, 2)
+			note(s, daemonset.Refused, 0, 0, 3)
+		}, daemonset.TargetView{Results: results(daemonset.Refused, 1), Took: &no, Behind: at(0)}},
+		"taken back to others by hand, and resumed": {func(s *stand) {
+			heard(s, 6, 0)
+			note(s, daemonset.RolledBack, 5, 2, 1)
+			note(s, daemonset.Paused, 4, 3, 2)
+			note(s, daemonset.RolledBack, 4, 3, 3)
+		}, daemonset.TargetView{Results: results(daemonset.RolledBack, 1, daemonset.Live, 1), Took: &yes, TookAt: at(2), Behind: at(0)}},
+		"refused, mended without a reload, and refused again": {func(s *stand) {
+			heard(s, 6, 0)
+			note(s, daemonset.Refused, 5, 1, 1)
+			note(s, daemonset.Live, 6, 1, 2)
+			heard(s, 7, 3)
+			note(s, daemonset.Refused, 6, 1, 4)
+		}, daemonset.TargetView{Results: results(daemonset.Refused, 2), Took: &no, Behind: at(3)}},
+		"an earlier agent's failure goes on": {func(s *stand) {
+			s.begin(daemonset.Status{State: daemonset.RolledBack, Reason: "RolledBack", Revision: 5, Reloads: 2, Digest: "d"})
+			heard(s, 6, 0)
+			note(s, daemonset.Paused, 5, 2, 1)
+			note(s, daemonset.RolledBack, 5, 2, 2)
+		}, daemonset.TargetView{Took: &no, Behind: at(0)}},
 		"etcd away": {func(s *stand) {
 			heard(s, 5, 0)
 			note(s, daemonset.Live, 5, 1, 1)
