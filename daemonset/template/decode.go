@@ -1,6 +1,7 @@
 package template
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -25,6 +26,7 @@ type position struct{ line, column int }
 // are problems, so that a broken file can still be told the profile it is of.
 func decode(name string, data []byte) (document, map[string]position, []Problem) {
 	var doc document
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // as confd's library does
 	err := toml.NewDecoder(strings.NewReader(string(data))).DisallowUnknownFields().Decode(&doc)
 
 	var unknown *toml.StrictMissingError
@@ -50,9 +52,27 @@ func plainMessage(e *toml.DecodeError) string {
 	message := strings.TrimPrefix(e.Error(), "toml: ")
 	rest, ok := strings.CutPrefix(message, "cannot decode TOML ")
 	if kind, _, into := strings.Cut(rest, " into "); ok && into {
-		return fmt.Sprintf("the value of %s cannot be of type %s", strings.Join(e.Key(), "."), kind)
+		return fmt.Sprintf("the value of %s cannot be of type %s%s", strings.Join(e.Key(), "."), kind, slip(e.Key(), kind))
+	}
+	if strings.Contains(message, "leading zero") {
+		message += `; a mode stands in quotes: mode = "0644"`
 	}
 	return message
+}
+
+// slip is what to write instead of a value of another type that people take for the right one.
+func slip(key []string, kind string) string {
+	switch last := strings.ToLower(key[len(key)-1]); {
+	case last == "mode" && kind == "integer":
+		return `; it stands in quotes: "0644"`
+	case last == "keys" && kind == "string":
+		return `; it is a list: ["/key"]`
+	case last == "uid" && kind == "string":
+		return "; a user's name is for owner"
+	case last == "gid" && kind == "string":
+		return "; a group's name is for group"
+	}
+	return ""
 }
 
 // unknownKey is an error in a file written for podreload. In a plain confd

@@ -51,7 +51,25 @@ func TestBadInput(t *testing.T) {
 		"wrong type": {
 			files:   map[string]string{"conf.d/w.toml": "[template]\nsrc = \"t\"\ndest = \"/d\"\nuid = \"root\"\n"},
 			profile: "w",
-			want:    []string{`conf.d/w.toml:4:7: the value of template.uid cannot be of type string`},
+			want:    []string{`conf.d/w.toml:4:7: the value of template.uid cannot be of type string; a user's name is for owner`},
+		},
+		"a mode without quotes": {
+			files:   map[string]string{"conf.d/w.toml": plain + "mode = 644\n"},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:5:8: the value of template.mode cannot be of type integer; it stands in quotes: "0644"`},
+		},
+		"a mode as in C": {
+			files:   map[string]string{"conf.d/w.toml": plain + "mode = 0644\n"},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:5:8: integers cannot have leading zeroes; a mode stands in quotes: mode = "0644"`},
+		},
+		"one key": {
+			files:   map[string]string{"conf.d/w.toml": strings.Replace(plain, "[\"/\"]", "\"/x\"", 1)},
+			profile: "w",
+			want:    []string{`conf.d/w.toml:4:8: the value of template.keys cannot be of type string; it is a list: ["/key"]`},
+		},
+		"a byte order mark": {
+			files: map[string]string{"conf.d/w.toml": "\ufeff" + plain},
 		},
 		"nothing set": {
 			files:   map[string]string{"conf.d/w.toml": "[template]\n"},
