@@ -21,8 +21,12 @@
 // failed. So does what [Client.Resume] begins with, a snapshot from the disk: after a
 // restart of the agent only what has changed meanwhile is read. A restored backup keeps the cluster's id while its revision goes back,
 // and a watch at a future revision is silent, so nothing on the wire betrays it:
-// therefore every new watch stream, and every feed from time to time, compares
-// what it holds with the newest keys that etcd has. That a watch lives is asked
+// therefore behind every new watch stream, and from time to time, a feed compares
+// what it holds with the newest keys that etcd has; behind a new stream it reads all
+// instead where that is little (64 KiB). One thing a comparison of more does not show: a
+// restored backup upon which all was written again in the same order, at as many revisions, but with
+// another value in a key that is not the newest. The next change of that key, or a restart of
+// the agent without what it kept, brings it. That a watch lives is asked
 // of its stream twice a minute, which costs etcd nothing (see proof). Where no
 // answer comes the comparison stands in for it, and finds out a watch that is
 // dead and silent within a minute (or two hundred times what the comparison

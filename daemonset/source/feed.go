@@ -141,10 +141,10 @@ func (f *feed) session(ctx context.Context) error {
 	return f.follow(ctx, events)
 }
 
-// sync makes sure that state is true. What is held is checked rather than read
-// again: most outages end with nothing changed.
+// sync makes sure that state is true. Much that is held is checked rather than
+// read again: most outages end with nothing changed.
 func (f *feed) sync(ctx context.Context) error {
-	if f.state != nil {
+	if f.state != nil && f.state.bytes > small {
 		v, err := f.client.check(ctx, f.keys, f.state)
 		if err != nil {
 			return err
@@ -154,11 +154,21 @@ func (f *feed) sync(ctx context.Context) error {
 			return nil
 		}
 	}
+	return f.reread(ctx)
+}
+
+// reread reads all. What is held stays where it is still the same, so that nobody has work from it.
+func (f *feed) reread(ctx context.Context) error {
 	s, err := f.client.read(ctx, f.keys)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case f.state.still(s):
+		f.state.revision, f.state.head = s.revision, s.revision
+		f.checked(same)
+	default:
+		f.state, f.unshown, f.held = s, true, 0
 	}
-	f.state, f.unshown, f.held = s, true, 0
 	return nil
 }
 
@@ -243,7 +253,7 @@ func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 // however many keys they have it walk over. (50,000 keys take it 15 ms.)
 const restFactor = 100
 
-// verify checks state while its watches are open.
+// verify checks state while its watches are open: where it is time, or behind a new stream.
 func (f *feed) verify(ctx context.Context, timed bool) error {
 	if timed {
 		rests, err := f.client.rests(ctx, f.keys, f.state)
@@ -252,6 +262,8 @@ func (f *feed) verify(ctx context.Context, timed bool) error {
 			return err
 		}
 		f.unproved()
+	} else if f.state.bytes <= small {
+		return f.reread(ctx)
 	}
 	v, err := f.client.check(ctx, f.keys, f.state)
 	switch {

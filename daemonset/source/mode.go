@@ -85,13 +85,9 @@ func (f *feed) take(ctx context.Context, events []*clientv3.Event) error {
 			f.unite()
 			return errReopen
 		}
-		s, err := f.client.read(ctx, f.keys)
-		if err != nil {
-			return err
-		}
-		f.state, f.unshown, f.held = s, true, 0
-		f.waste -= s.bytes
-		return nil
+		err := f.reread(ctx)
+		f.waste -= f.state.bytes
+		return err
 	}
 	for _, e := range fresh {
 		f.state.changes.add(string(e.Kv.Key))

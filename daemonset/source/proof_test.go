@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func TestForgottenWatch(t *testing.T) {
 	e := testenv.NewEtcd(t)
 	c := openAt(t, e.Endpoint())
 	c.every = 5 * time.Millisecond
-	put(t, e, "/a", "1")
+	put(t, e, "/a", strings.Repeat("1", small)) // with its key more than is read whole behind a new stream
 	f := newFeed(c, []string{"/a"})
 	if err := f.sync(t.Context()); err != nil {
 		t.Fatal(err)

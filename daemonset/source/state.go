@@ -91,6 +91,20 @@ func (s *state) newest() item {
 	return s.top
 }
 
+// still says whether s, read later, holds what is held here, of the same etcd.
+func (s *state) still(now *state) bool {
+	if s == nil || s.cluster != now.cluster || s.revision > now.revision || s.tree.Len() != now.tree.Len() || s.newest().mod != now.newest().mod {
+		return false
+	}
+	equal := true
+	s.tree.Ascend(func(it item) bool {
+		other, _ := now.tree.Get(it)
+		equal = it == other
+		return equal
+	})
+	return equal
+}
+
 // snapshot freezes what the state holds now. The tree is copied on write, so
 // this costs the same for one key and for a million.
 func (s *state) snapshot() *Snapshot {
