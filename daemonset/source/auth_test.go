@@ -282,6 +282,27 @@ func TestPasswordFile(t *testing.T) {
 	})
 }
 
+// TestWrongPasswordIsNoStorm: each login has etcd work for long (bcrypt), so what it has refused is not asked
+// by each feed again and again. Another password is tried at once, and the same one after a moment.
+func TestWrongPasswordIsNoStorm(t *testing.T) {
+	guards(t, func(t *testing.T, g *guarded) {
+		c := open(t, Config{Endpoints: []string{g.Endpoint()}, User: "web", Password: password + "!"})
+		n := count(c)
+		began := time.Now()
+		for range 30 {
+			if _, err := c.Read(t.Context(), []string{"/web"}); !errors.Is(err, ErrCredentials) {
+				t.Fatalf("%v, want %v", err, ErrCredentials)
+			}
+		}
+		if most := 1 + int64(time.Since(began)/refusedTime); n.logins.Load() > most {
+			t.Errorf("%d logins for 30 reads in %v, want %d at most", n.logins.Load(), time.Since(began), most)
+		}
+		s := c.Subscribe([]string{"/web"})
+		g.setPassword(t, password+"!")
+		holds(t, s, "/web/x=1")
+	})
+}
+
 // TestAuthTurned off and on, for a client that has a user and for one that does
 // not.
 func TestAuthTurned(t *testing.T) {

@@ -2,6 +2,7 @@ package source
 
 import (
 	"context"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -19,7 +20,16 @@ type login struct {
 	user     string
 	password func() (string, error) // as it is now
 	token    chan string            // of capacity 1; who has taken it renews it
+
+	// The rest belongs to who has taken the token.
+	refused string // the password that etcd has refused
+	why     error  // how
+	until   time.Time
 }
+
+// refusedTime is how long a password that was refused is not tried again: all feeds come with the same one, and
+// etcd hashes it at each login. It is shorter than the wait of a feed that has failed for long.
+const refusedTime = maxDelay / 2
 
 func newLogin(user string, password func() (string, error)) *login {
 	l := &login{user: user, password: password, token: make(chan string, 1)}
@@ -55,11 +65,17 @@ func (l *login) renew(ctx context.Context, conn *grpc.ClientConn, old string) er
 	if err != nil {
 		return err
 	}
+	if password == l.refused && time.Now().Before(l.until) {
+		return l.why
+	}
 	resp, err := pb.NewAuthClient(conn).Authenticate(ctx, &pb.AuthenticateRequest{Name: l.user, Password: password})
 	switch {
 	case is(err, rpctypes.ErrAuthNotEnabled):
 		t = ""
 		return nil
+	case is(err, rpctypes.ErrAuthFailed):
+		l.refused, l.why, l.until = password, rpctypes.Error(err), time.Now().Add(refusedTime)
+		return l.why
 	case err != nil:
 		return rpctypes.Error(err)
 	}
