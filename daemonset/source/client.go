@@ -21,6 +21,7 @@ type Client struct {
 	cancel context.CancelFunc
 
 	page  int           // keys asked for in one call, at most
+	first atomic.Int64  // and in the first of a read
 	most  int           // bytes that a feed may hold
 	call  time.Duration // for one call of a read
 	every time.Duration // how often a feed compares itself with etcd
@@ -58,6 +59,7 @@ func Open(cfg Config) (*Client, error) {
 		streams: streams{changed: make(chan struct{})},
 		feeds:   make(map[string]*feed),
 	}
+	c.first.Store(firstPage)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.config.Context = c.ctx
 	c.config.DialOptions = append(c.config.DialOptions,

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 
 	"github.com/podreload/podreload/testenv"
 )
@@ -220,6 +221,36 @@ func TestLargeAnswers(t *testing.T) {
 			return got == strings.Repeat(v, 2000)
 		})
 		write("2")
+	}
+}
+
+// TestLargeAnswerOnce: that values are large is found out by an answer which etcd has made in vain, so
+// once and not by each read.
+func TestLargeAnswerOnce(t *testing.T) {
+	t.Parallel()
+	e := testenv.NewEtcd(t)
+	const keys, size, limit = 64, 20_000, 1 << 20
+	for i := range keys {
+		put(t, e, fmt.Sprintf("/a/%03d", i), strings.Repeat("v", size))
+	}
+	c := openAt(t, e.Endpoint())
+	c.config.MaxCallRecvMsgSize = limit
+	var vain atomic.Int64
+	c.config.DialOptions = append(c.config.DialOptions, grpc.WithChainUnaryInterceptor(
+		func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+			err := invoke(ctx, method, req, reply, conn, opts...)
+			if code(err) == codes.ResourceExhausted {
+				vain.Add(1)
+			}
+			return err
+		}))
+	for range 3 {
+		if s, err := c.Read(t.Context(), []string{"/a"}); err != nil || s.Len() != keys {
+			t.Fatal(show(s), err)
+		}
+	}
+	if n := vain.Load(); n != 1 {
+		t.Errorf("%d answers in vain for three reads, want 1", n)
 	}
 }
 

@@ -15,7 +15,7 @@ const (
 	// (--max-txn-ops).
 	maxOps = 128
 	// firstPage is how many keys are asked for before it is known how large
-	// they are.
+	// they are; fewer once a client has found out that so many may be too much.
 	firstPage = 512
 )
 
@@ -41,7 +41,7 @@ func (c *Client) readOnce(ctx context.Context, keys []string) (*state, error) {
 	s.most = c.most
 	left := spans(keys)
 	most := c.page
-	page := min(max(1, c.answer.size()/(answerSize/firstPage)), most)
+	page := min(max(1, c.answer.size()/(answerSize/firstPage)), most, int(c.first.Load()))
 	late := false // the last answer did not come in time
 	for {
 		answer, began := c.answer.size(), time.Now()
@@ -55,6 +55,7 @@ func (c *Client) readOnce(ctx context.Context, keys []string) (*state, error) {
 		if code(err) == codes.ResourceExhausted && page > 1 {
 			most = max(1, page/16) // the values are large: an answer was above maxMessage
 			page = most
+			c.first.Store(int64(min(page, firstPage)))
 			continue
 		}
 		if outOfTime(err) && ctx.Err() == nil && page > 1 {
