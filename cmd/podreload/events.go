@@ -40,12 +40,20 @@ var eventsCommand = &cli.Command{
 			defer cancel()
 		}
 		w := c.Root().Writer
-		if c.String("output") == "table" {
-			if _, err := fmt.Fprintf(w, eventLine, "TIME", "KIND", "STATE", "TARGET", "PROFILE", "REASON"); err != nil {
-				return err
+		headed := c.String("output") != "table"
+		header := func() (err error) { // once it is known that somebody answers
+			if !headed {
+				headed = true
+				_, err = fmt.Fprintf(w, eventLine, "TIME", "KIND", "STATE", "TARGET", "PROFILE", "REASON")
 			}
+			return err
 		}
-		err := openStatus(c).Events(ctx, since, c.Int("last"), follow, func(e daemonset.Event) error { return printEvent(c, w, e) })
+		err := openStatus(c).Events(ctx, since, c.Int("last"), follow, func(e daemonset.Event) error {
+			return errors.Join(header(), printEvent(c, w, e))
+		})
+		if err == nil {
+			err = header()
+		}
 		if err == nil && follow {
 			return errors.New("the daemon has ended, or said no more")
 		}

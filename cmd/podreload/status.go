@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/daemonset/status"
 )
 
@@ -58,11 +60,33 @@ func openStatus(c *cli.Command) *status.Client { return status.NewClient(c.Root(
 
 // noDaemon says what to do where nobody answers.
 func noDaemon(c *cli.Command, err error) error {
-	if errors.Is(err, status.ErrNoDaemon) {
-		return fmt.Errorf("%w (%s): start podreload daemon, or name the --state that it has; podreload ps shows how targets stood last",
-			err, c.Root().String("state"))
+	dir := c.Root().String("state")
+	nobody, late := errors.Is(err, status.ErrNoDaemon), errors.Is(err, context.DeadlineExceeded)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w; run as root", err)
+	}
+	if !nobody && !late {
+		return err
+	}
+	switch daemon, runs := running(c); {
+	case runs && nobody:
+		return fmt.Errorf("process %d is the daemon of %s, but nobody listens at %s there: restart it", daemon.Pid, dir, status.SocketName)
+	case runs:
+		return fmt.Errorf("%w; it is process %d: its log may say why", err, daemon.Pid)
+	case nobody:
+		return fmt.Errorf("%w (%s): start podreload daemon, or name the --state that it has; podreload ps shows how targets stood last", err, dir)
 	}
 	return err
+}
+
+// running is the daemon as it has noted itself, where that can be read.
+func running(c *cli.Command) (state.Claim, bool) {
+	store, err := openFolders(c)
+	if err != nil {
+		return state.Claim{}, false
+	}
+	defer store.Close()
+	return store.Running()
 }
 
 func (r glance) table(now time.Time) table {

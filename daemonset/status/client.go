@@ -25,12 +25,15 @@ var ErrNoDaemon = errors.New("no podreload daemon runs with this --state")
 const maxAnswer = 64 << 20
 
 // Client talks to the agent of a state directory.
-type Client struct{ http http.Client }
+type Client struct {
+	http http.Client
+	path string // of the socket
+}
 
 // NewClient is for the agent of the state directory dir. Nothing is opened yet.
 func NewClient(dir string) *Client {
 	path := filepath.Join(dir, SocketName)
-	return &Client{http.Client{Transport: &http.Transport{
+	return &Client{path: path, http: http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)
@@ -102,7 +105,10 @@ func (c *Client) do(ctx context.Context, method, path string, q url.Values) (io.
 		return nil, ErrNoDaemon
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ask the daemon: %w", err)
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // its text has an address that nobody can look up
+		}
+		return nil, fmt.Errorf("ask the daemon at %s: %w", c.path, err)
 	}
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000)) // as much as there is
