@@ -21,6 +21,9 @@ const (
 	Stale       State = "Stale"       // the last good files are in place, etcd is away
 )
 
+// States are all of them.
+var States = []State{Live, Applied, Refused, RolledBack, Failed, Waiting, Paused, Ambiguous, Invalid, Unsupported, Stale}
+
 // Target is a container that a profile was chosen for, or a pod for which the
 // choice failed: then State and Reason say why and Container may be empty but
 // for its Pod.
@@ -49,7 +52,7 @@ type Status struct {
 	Revision int64     `json:"revision,omitempty"` // etcd's revision of the snapshot that is live
 	Digest   string    `json:"digest,omitempty"`   // identity of the files that are in place
 	Reloaded time.Time `json:"reloaded,omitzero"`  // the last proved reload
-	Reloads  int       `json:"reloads"`            // proved reloads since the container started
+	Reloads  int       `json:"reloads"`            // proved reloads by applies since the container started
 
 	Files   []FileStatus `json:"files,omitempty"`
 	Output  string       `json:"output,omitempty"`  // what the last reload commands said

@@ -87,6 +87,11 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 	return app
 }
 
+// The library's word for `help` of what is no command is a bare name that may be far off.
+func init() {
+	cli.SuggestCommand = func([]*cli.Command, string) string { return "podreload --help lists the commands" }
+}
+
 // before completes the flags from the file and sets up the log.
 func before(ctx context.Context, c *cli.Command) (context.Context, error) {
 	if err := completeFlags(c); err != nil {

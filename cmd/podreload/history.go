@@ -64,7 +64,7 @@ func historyTable(changes []change) table {
 			back = "yes"
 		}
 		t.rows = append(t.rows, []string{
-			e.Time.Local().Format(time.DateTime), revision(e.Revision), string(e.State), back, e.By, strings.Join(e.Wrote, ","), toldBy(e.Event), e.Reason,
+			e.Time.UTC().Format(time.RFC3339), revision(e.Revision), string(e.State), back, e.By, strings.Join(e.Wrote, ","), toldBy(e.Event), e.Reason,
 		})
 	}
 	return t

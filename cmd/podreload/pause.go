@@ -31,7 +31,7 @@ var pauseCommand = &cli.Command{
 		"--force. podreload pauses lists what is paused.",
 	Flags: pauseFlags(),
 	Action: func(ctx context.Context, c *cli.Command) error {
-		return eachPause(ctx, c, func(store *state.Store, p state.Pause) error {
+		return eachPause(ctx, c, func(store *state.Store, p state.Pause, _ string) error {
 			p.By, p.Since = by(c), time.Now()
 			before, err := store.Pause(ctx, p)
 			if err != nil {
@@ -52,27 +52,34 @@ var resumeCommand = &cli.Command{
 	Usage:     "take a pause or a rollback back: targets get what etcd says now",
 	ArgsUsage: "ID... | --profile NAME | --all",
 	Description: "Each pause is taken back as it was given: that of the node by --all, that of a profile by --profile. It is no error\n" +
-		"if there was none. ID may also be the full namespace/pod/container of one that no longer runs; podreload pauses lists\n" +
-		"what is paused.",
+		"if there was none. ID may also be the full namespace/pod/container of what is paused and no longer runs; podreload\n" +
+		"pauses lists it.",
 	Flags: pauseFlags(),
 	Action: func(ctx context.Context, c *cli.Command) error {
-		return eachPause(ctx, c, func(store *state.Store, p state.Pause) error {
+		return eachPause(ctx, c, func(store *state.Store, p state.Pause, profile string) error {
 			was, err := store.Resume(ctx, p)
 			if err != nil {
 				return err
 			}
-			if !was {
+			if was {
+				fmt.Fprintf(c.Root().Writer, "resumed: %s\n", p)
+			} else {
 				logrus.Warnf("%s was not paused", p)
+			}
+			if p.Target == "" {
 				return nil
 			}
-			fmt.Fprintf(c.Root().Writer, "resumed: %s\n", p)
-			return nil
+			held, is, err := store.Paused(profile, p.Target)
+			if is {
+				logrus.Warnf("%s is still held: %s is paused; %s takes that back", p, held, pauseRow{Pause: held}.resume())
+			}
+			return err
 		})
 	},
 }
 
-// eachPause does something with each pause that the command line names.
-func eachPause(ctx context.Context, c *cli.Command, do func(*state.Store, state.Pause) error) error {
+// eachPause does something with each pause that the command line names; profile is that of a target which runs.
+func eachPause(ctx context.Context, c *cli.Command, do func(store *state.Store, p state.Pause, profile string) error) error {
 	named := 0
 	for _, is := range []bool{c.Bool("all"), c.String("profile") != "", c.Args().Present()} {
 		if is {
@@ -87,16 +94,21 @@ func eachPause(ctx context.Context, c *cli.Command, do func(*state.Store, state.
 		return err
 	}
 	defer store.Close()
-	pauses := []state.Pause{{Profile: c.String("profile")}}
 	if c.Args().Present() {
-		if pauses, err = pausesOf(ctx, c, store); err != nil {
+		places, err := pausable(ctx, c, store)
+		if err != nil {
 			return err
 		}
-	} else if err := knownProfile(c); err != nil {
-		return err
-	}
-	for _, p := range pauses {
-		if err := do(store, p); err != nil {
+		for _, t := range places {
+			if err := do(store, state.Pause{Target: t.name}, t.profile); err != nil {
+				return err
+			}
+		}
+	} else {
+		if err := knownProfile(c); err != nil {
+			return err
+		}
+		if err := do(store, state.Pause{Profile: c.String("profile")}, ""); err != nil {
 			return err
 		}
 	}
@@ -114,9 +126,9 @@ func wake(ctx context.Context, c *cli.Command) {
 	}
 }
 
-// pausesOf are those of the targets that the command line names. What is paused already is known by
+// pausable are the targets that the command line names. What is paused already is known by
 // its full name, whether it runs or not: its pod may have gone, or be between two crashes.
-func pausesOf(ctx context.Context, c *cli.Command, store *state.Store) (pauses []state.Pause, err error) {
+func pausable(ctx context.Context, c *cli.Command, store *state.Store) (places []place, err error) {
 	before, err := store.Pauses()
 	if err != nil {
 		return nil, err
@@ -124,13 +136,13 @@ func pausesOf(ctx context.Context, c *cli.Command, store *state.Store) (pauses [
 	var rest []string
 	for _, ref := range c.Args().Slice() {
 		if slices.ContainsFunc(before, func(p state.Pause) bool { return p.Target != "" && p.Target == ref }) {
-			pauses = append(pauses, state.Pause{Target: ref})
+			places = append(places, place{name: ref})
 		} else {
 			rest = append(rest, ref)
 		}
 	}
 	if len(rest) == 0 {
-		return pauses, nil
+		return places, nil
 	}
 	v, err := look(ctx, c)
 	if err != nil {
@@ -145,9 +157,9 @@ func pausesOf(ctx context.Context, c *cli.Command, store *state.Store) (pauses [
 			return nil, notFoundf("which container of %s/%s is meant cannot be told now (%s); pause its profile: --profile %s",
 				t.Container.Pod.Namespace, t.Container.Pod.Name, t.Reason, t.Profile)
 		}
-		pauses = append(pauses, state.Pause{Target: t.Container.String()})
+		places = append(places, place{t.Profile, t.Container.String()})
 	}
-	return pauses, nil
+	return places, nil
 }
 
 // knownProfile warns of a misspelt name; one whose file has just gone can be paused or resumed

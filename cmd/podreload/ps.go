@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,7 +24,7 @@ var psCommand = &cli.Command{
 		&cli.StringFlag{Name: "pod", Usage: "only pods with `TEXT` in their name"},
 		&cli.StringFlag{Name: "namespace", Usage: "only pods of `NAMESPACE`"},
 		&cli.StringFlag{Name: "profile", Usage: "only targets of profile `NAME`"},
-		&cli.StringFlag{Name: "state", Aliases: []string{"s"}, Usage: "only targets in `STATE`, such as Live"},
+		&cli.StringFlag{Name: "state", Aliases: []string{"s"}, Validator: validState, Usage: "only targets in `STATE`, such as Live"},
 	),
 	Action: func(ctx context.Context, c *cli.Command) error {
 		if err := noArgs(c); err != nil {
@@ -51,6 +52,18 @@ func wanted(c *cli.Command, s daemonset.Status) bool {
 		(!c.IsSet("namespace") || s.Namespace == c.String("namespace")) &&
 		(!c.IsSet("profile") || s.Profile == c.String("profile")) &&
 		(!c.IsSet("state") || strings.EqualFold(string(s.State), c.String("state")))
+}
+
+// validState also meets who means the global flag of the same name.
+func validState(text string) error {
+	var names []string
+	for _, s := range daemonset.States {
+		if strings.EqualFold(string(s), text) {
+			return nil
+		}
+		names = append(names, string(s))
+	}
+	return fmt.Errorf("it is one of %s; the --state that is a directory stands before the command", strings.Join(names, " "))
 }
 
 func statusTable(c *cli.Command, statuses []daemonset.Status, now time.Time) table {
