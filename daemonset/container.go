@@ -11,10 +11,6 @@ type Pod struct {
 	Node        string            `json:"node,omitempty"` // as the agent was told
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
-
-	// Containers are the names of its containers that were made so far and are known, also of those that do not
-	// run now; sorted.
-	Containers []string `json:"containers,omitempty"`
 }
 
 // Container is one running container of a pod, as the runtime describes it.

@@ -162,17 +162,17 @@ func (a *Agent) reconcile(ctx context.Context, sets <-chan pods.Update, configs 
 			swept = false
 		}
 		a.publish(node.Containers)
-		if !left && node.Err == nil {
-			left = a.leave(ctx, targets, node.Containers)
+		if !left { // what is hidden now is seen to when it shows
+			left = a.leave(ctx, targets, node.Containers) && node.Err == nil && len(node.Paused) == 0
 		}
 		a.show(listed, targets)
 		a.sayUndecided(targets, said)
 		// What could not be read may run: its record is not for the broom.
-		if !swept && node.Err == nil {
+		if !swept {
 			swept = a.sweep(node)
 		}
 		waiting := slices.ContainsFunc(targets, func(t daemonset.Target) bool { return t.State == daemonset.Waiting })
-		if waiting || !swept && node.Err == nil {
+		if waiting || !swept {
 			failures++
 			again.Reset(backoff(failures, 50*time.Millisecond, 5*time.Second))
 		}
@@ -226,7 +226,7 @@ func (a *Agent) sweep(node pods.Update) (done bool) {
 	}
 	done = true
 	for _, id := range ids {
-		if slices.ContainsFunc(node.Containers, func(c daemonset.Container) bool { return c.ID == id }) || slices.Contains(node.Paused, id) || a.begun.has(id) {
+		if slices.ContainsFunc(node.Containers, func(c daemonset.Container) bool { return c.ID == id }) || slices.Contains(node.Paused, id) || slices.Contains(node.Unread, id) || a.begun.has(id) {
 			continue
 		}
 		switch err := a.Applier.Store.Remove(id); {

@@ -148,7 +148,7 @@ func (a *Applier) record(t daemonset.Target) state.Record {
 	case err != nil:
 		return state.Record{Status: newStatus(t)}
 	case rec.Profile != t.Profile:
-		return state.Record{Status: newStatus(t), Good: rec.Good, Next: rec.Next, Filled: rec.Filled, Told: rec.Told}
+		return state.Record{Status: newStatus(t), Good: rec.Good, Next: rec.Next, Filled: rec.Filled, Told: rec.Told, Leave: rec.Leave}
 	}
 	return rec
 }

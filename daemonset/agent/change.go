@@ -92,6 +92,9 @@ func attributes(a shim.Attributes) (mode *fs.FileMode, uid, gid *uint32) {
 func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, rec *state.Record) error {
 	commands := reloads(job)
 	files, owed := want.all(), rec.Owed
+	if l := leaveOf(job); l != nil && !want.back && !job.Retire {
+		rec.Leave = l // also where it is never proved
+	}
 	if err := a.begin(want, rec); err != nil {
 		return err
 	}

@@ -121,8 +121,9 @@ func chooseByLabel(pod []daemonset.Container, profiles []*template.Profile, name
 }
 
 // chooseContainer picks the container: by label, else by the profile, else the
-// only one, else the only one that runs the profile's process. The only one that runs now is not
-// the pod's only one where others have been: it may be the sidecar of a server that waits for its restart.
+// only one that runs the profile's process, or else whose command shows it. That no other runs makes none
+// the container of a server: others may be yet to come, or wait for their restart. Of a profile without a process
+// nobody can tell.
 func chooseContainer(pod []daemonset.Container, p *template.Profile, wanted string, runs Runs) daemonset.Target {
 	if wanted == "" {
 		wanted = p.Container
@@ -136,11 +137,10 @@ func chooseContainer(pod []daemonset.Container, p *template.Profile, wanted stri
 		return undecided(pod, p.Name, daemonset.Waiting,
 			"container %q does not run in this pod; running: %s", wanted, containerNames(pod))
 	}
-	noProcess := p.Process == "" && p.Matcher == nil
-	if len(pod) == 1 && (noProcess || len(pod[0].Pod.Containers) < 2 || shows(pod[0].Args, p)) {
-		return daemonset.Target{Container: pod[0], Profile: p.Name}
-	}
-	if noProcess {
+	if p.Process == "" && p.Matcher == nil {
+		if len(pod) == 1 {
+			return daemonset.Target{Container: pod[0], Profile: p.Name}
+		}
 		return undecided(pod, p.Name, daemonset.Ambiguous,
 			"which of %s? name it with the pod label %s or the profile's container", containerNames(pod), LabelContainer)
 	}
@@ -149,6 +149,9 @@ func chooseContainer(pod []daemonset.Container, p *template.Profile, wanted stri
 		if runs(c, p) {
 			running = append(running, c)
 		}
+	}
+	if len(running) == 0 {
+		running = slices.DeleteFunc(slices.Clone(pod), func(c daemonset.Container) bool { return !shows(c.Args, p) })
 	}
 	switch len(running) {
 	case 0:

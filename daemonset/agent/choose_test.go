@@ -23,14 +23,6 @@ func pod(namespace string, l map[string]string, containers ...string) []daemonse
 	return out
 }
 
-// beside has another container that was made in the pod and does not run.
-func beside(other string, containers []daemonset.Container) []daemonset.Container {
-	for i, c := range containers {
-		containers[i].Pod.Containers = slices.Sorted(slices.Values([]string{c.Name, other}))
-	}
-	return containers
-}
-
 // showing has the containers started with nginx.
 func showing(containers []daemonset.Container) []daemonset.Container {
 	for i := range containers {
@@ -92,17 +84,18 @@ func TestChoose(t *testing.T) {
 			pod("ns", map[string]string{LabelProfile: "web"}, "a", "b"), []*template.Profile{web}, []string{"ns-a", "ns-b"},
 			[]choice{{"", "web", daemonset.Ambiguous}},
 		},
-		"alone beside one that does not run": {
-			beside("nginx", pod("ns", map[string]string{LabelProfile: "web"}, "a")), []*template.Profile{web}, nil, []choice{{"", "web", daemonset.Waiting}},
+		"alone and does not run it": {
+			pod("ns", map[string]string{LabelProfile: "web"}, "a"), []*template.Profile{web}, nil, []choice{{"", "web", daemonset.Waiting}},
 		},
 		"alone and runs it": {
-			beside("nginx", pod("ns", map[string]string{LabelProfile: "web"}, "a")), []*template.Profile{web}, []string{"ns-a"}, []choice{{"a", "web", ""}},
+			pod("ns", map[string]string{LabelProfile: "web"}, "a"), []*template.Profile{web}, []string{"ns-a"}, []choice{{"a", "web", ""}},
 		},
 		"alone and shows it": {
-			beside("init", showing(pod("ns", map[string]string{LabelProfile: "web"}, "a"))), []*template.Profile{web}, nil, []choice{{"a", "web", ""}},
+			showing(pod("ns", map[string]string{LabelProfile: "web"}, "a")), []*template.Profile{web}, nil, []choice{{"a", "web", ""}},
 		},
-		"alone without a process": {
-			beside("init", pod("ns", map[string]string{LabelProfile: "plain"}, "a")), []*template.Profile{plain}, nil, []choice{{"a", "plain", ""}},
+		"shows it beside one that does not": {
+			append(showing(pod("ns", map[string]string{LabelProfile: "web"}, "a")), pod("ns", map[string]string{LabelProfile: "web"}, "b")...),
+			[]*template.Profile{web}, nil, []choice{{"a", "web", ""}},
 		},
 		"several and nothing to tell by": {
 			pod("ns", map[string]string{LabelProfile: "plain"}, "a", "b"), []*template.Profile{plain}, nil, []choice{{"", "plain", daemonset.Ambiguous}},

@@ -116,12 +116,20 @@ func (f *feed) run(ctx context.Context) {
 		before := f.current().snapshot
 		if before != nil && newest != before {
 			f.showAway()
-			if !settle(ctx, f.sub.Changed(), f.key.profile.Wait, f.key.profile.WaitMax, f.showAway) || !splay(ctx, f.sub.Changed(), f.share, f.showAway) {
+			if !f.hold(ctx) {
 				return
 			}
 		}
 		f.show()
 	}
+}
+
+// hold waits until a change is complete, and until it is this node's turn; what comes meanwhile goes along,
+// and has its own quiet time. It returns false when ctx has ended.
+func (f *feed) hold(ctx context.Context) bool {
+	p, more := f.key.profile, false
+	settled := func() bool { return settle(ctx, f.sub.Changed(), p.Wait, p.WaitMax, f.showAway) }
+	return settled() && splay(ctx, f.sub.Changed(), f.share, func() { more = true; f.showAway() }) && (!more || settled())
 }
 
 // show gives the workers what is newest.

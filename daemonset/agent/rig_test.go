@@ -48,6 +48,8 @@ type rig struct {
 	early  bool // containers get their files before they start
 	nri    string
 	starts starts
+
+	wrap func(agent.Containers) agent.Containers
 }
 
 // starts are what is told of containers before they start.
@@ -155,6 +157,9 @@ func (r *rig) start() {
 	}
 	a := &agent.Agent{
 		Containers: containers, Source: etcd, Config: r.config(), Profiles: template.Dir(r.path("etc")), Applier: r.applier, Resync: r.resync, Log: r.log(), Observer: r.observer,
+	}
+	if r.wrap != nil {
+		a.Containers = r.wrap(containers)
 	}
 	if r.early {
 		a.Starts = pods.Starts{Client: containers, Socket: r.nri, Within: 1900 * time.Millisecond}

@@ -1,16 +1,13 @@
 package agent_test
 
 import (
-	"context"
 	"errors"
 	"testing"
 	"time"
 
-	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"golang.org/x/sys/unix"
 
 	"github.com/podreload/podreload/daemonset"
-	"github.com/podreload/podreload/daemonset/pods"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -23,29 +20,7 @@ func TestSidecarAlone(t *testing.T) {
 				r.t.Fatal(err)
 			}
 		},
-		"frozen": func(r *rig, nginx *testenv.Container) {
-			client, err := pods.Dial("unix://"+r.node.Socket(), "k8s.io")
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			ctx := namespaces.WithNamespace(context.Background(), "k8s.io")
-			c, err := client.Containerd().LoadContainer(ctx, nginx.ID)
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			task, err := c.Task(ctx, nil)
-			if err == nil {
-				err = task.Pause(ctx)
-			}
-			if err != nil {
-				r.t.Fatal(err)
-			}
-			r.t.Cleanup(func() {
-				if err := errors.Join(task.Resume(ctx), client.Close()); err != nil {
-					r.t.Error(err)
-				}
-			})
-		},
+		"frozen": func(r *rig, nginx *testenv.Container) { freeze(r.t, r.node, nginx) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -97,4 +72,29 @@ func TestServerIsDown(t *testing.T) {
 	})
 	exec(t, c, "nginx >/dev/null 2>&1")
 	r.live(c, revision)
+}
+
+// TestSidecarFirst: the kubelet starts a pod's containers one after the other, with the pull of an image between, and
+// the server's may come last.
+func TestSidecarFirst(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	r.resource(r.name, "dest = \"/run/conf/new.conf\"\nmkdir = true", `process = "nginx"`)
+	revision := r.put("secret")
+	r.start()
+	p := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{{Name: "logger", Command: []string{"sleep", "1000000"}}}})
+	eventually(t, "nobody is taken for the server", func() error {
+		if len(r.said.lines("nginx does not run yet in logger")) == 0 {
+			return errors.New("not said")
+		}
+		return nil
+	})
+	c, err := p.StartContainer(t.Context(), testenv.ContainerConfig{Name: "nginx"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.live(c, revision)
+	if out, err := p.Container("logger").Exec(t.Context(), "cat", "/run/conf/new.conf"); err == nil {
+		t.Errorf("the sidecar has the file: %q", out)
+	}
 }

@@ -92,6 +92,7 @@ func TestServerComesLater(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testenv.SharedNode(t, testenv.V2))
 	r.resync = 300 * time.Millisecond
+	r.resource(r.name, "dest = \""+conf+"\"", `process = "nginx"`, `container = "nginx"`)
 	c := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{{Name: "nginx", Command: []string{"sleep", "1000000"}}}}).Container("nginx")
 	revision := r.put("early")
 	r.start()

@@ -142,3 +142,47 @@ func TestReturnKeepsToSplay(t *testing.T) {
 		t.Errorf("what was put is shown after %v, before the node's share of %v", took, share)
 	}
 }
+
+// TestSplayKeepsQuiet: a change that comes at the end of a splay has its quiet time all the same.
+func TestSplayKeepsQuiet(t *testing.T) {
+	e := testenv.NewEtcd(t)
+	put := func(value string) int64 {
+		revision, err := e.Put(t.Context(), "/a/1", value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return revision
+	}
+	put("1")
+	client, err := source.Open(source.Config{Endpoints: []string{e.Endpoint()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	sub := client.Subscribe([]string{"/a"})
+	defer sub.Close()
+	profile := &template.Profile{Name: "web", Wait: 500 * time.Millisecond, WaitMax: 10 * time.Second}
+	f := newFeed(feedKey{profile: profile}, sub, &template.Bound{Profile: profile}, newKeeper(nil, nil), func(error) {})
+	f.share = 2 * time.Second
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { f.run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	shown := func(revision int64) {
+		for deadline := time.Now().Add(time.Minute); f.view().Revision < revision; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("nothing is shown")
+			}
+		}
+	}
+	shown(1)
+	began := time.Now()
+	put("2")
+	time.Sleep(time.Until(began.Add(profile.Wait + f.share - 200*time.Millisecond))) // just before its end
+	at := time.Now()
+	shown(put("3"))
+	if took := time.Since(at); took < profile.Wait {
+		t.Errorf("it is shown after %v, and the quiet time is %v", took, profile.Wait)
+	}
+}

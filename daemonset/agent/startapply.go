@@ -8,6 +8,7 @@ import (
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/check"
+	"github.com/podreload/podreload/daemonset/source"
 	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/daemonset/template"
 )
@@ -50,8 +51,8 @@ func (a *Applier) Start(ctx context.Context, job Job) (daemonset.Status, error) 
 	job.did = &deed{}
 	rec := state.Record{Status: status}
 	err = a.start(ctx, job, &rec)
-	if errors.Is(err, check.ErrUnproved) && job.Good != nil && job.Good != job.Snapshot {
-		job.Snapshot = job.Good // what the others still run with, where the newest is not taken
+	if good := a.better(job); good != nil && errors.Is(err, check.ErrUnproved) {
+		job.Snapshot = good // what the others still run with, where the newest is not taken
 		rec = state.Record{Status: status}
 		err = a.start(ctx, job, &rec)
 	}
@@ -123,7 +124,7 @@ func (a *Applier) start(ctx context.Context, job Job, rec *state.Record) error {
 // passed refuses files of which nobody knows that they are good, where the profile wants to know.
 func (a *Applier) passed(job Job, c *crossing, want goal) error {
 	if job.profile().Check == template.CheckOff {
-		return nil
+		return a.taken(job, want)
 	}
 	trial, err := a.trial(job, c, want.files)
 	if err != nil {
@@ -132,14 +133,32 @@ func (a *Applier) passed(job Job, c *crossing, want goal) error {
 	if trial.Forget {
 		return failed(daemonset.Waiting, fmt.Errorf("%s ends with a configuration that is bad, so it is tried anew each time", job.profile().Process))
 	}
-	if len(trial.Commands) == 0 {
-		return nil // nor would an apply
+	if len(trial.Commands) == 0 { // nor would an apply try it
+		return a.taken(job, want)
 	}
 	err = a.Checker.Proved(trial)
 	if errors.Is(err, check.ErrUnproved) {
 		return failed(daemonset.Waiting, fmt.Errorf("the files of revision %d: %w", want.revision, err))
 	}
 	return err
+}
+
+// taken refuses what is not tried, and is not what servers have taken here last, where that is known. They
+// might have been rolled back from it, and one that begins with it cannot be.
+func (a *Applier) taken(job Job, want goal) error {
+	if a.better(job) == nil {
+		return nil
+	}
+	return failed(daemonset.Waiting, fmt.Errorf("the files of revision %d: %w", want.revision, check.ErrUnproved))
+}
+
+// better is the snapshot that was live last, if it is another than the job's and known.
+func (a *Applier) better(job Job) *source.Snapshot {
+	good, _, err := a.lastGood(job)
+	if err != nil || good.Revision() == job.Snapshot.Revision() {
+		return nil
+	}
+	return good
 }
 
 // startedWith answers whether the files are in place already, as after [Applier.Start], and good.

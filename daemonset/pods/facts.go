@@ -3,7 +3,6 @@ package pods
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/errdefs"
@@ -52,7 +51,6 @@ func (v *inventory) describe(ctx context.Context, record containers.Container, d
 	if err != nil {
 		return c, err
 	}
-	v.note(m)
 	box, err := v.box(ctx, m.SandboxID)
 	if err != nil {
 		return c, err
@@ -62,14 +60,6 @@ func (v *inventory) describe(ctx context.Context, record containers.Container, d
 		return c, err
 	}
 	return s.container(record.ID, record.Runtime.Name, m, box), nil
-}
-
-// note keeps the name of a container of a sandbox.
-func (v *inventory) note(m metadata) {
-	have, name := v.names[m.SandboxID], m.Config.Metadata.Name
-	if i, known := slices.BinarySearch(have, name); !known {
-		v.names[m.SandboxID] = slices.Insert(slices.Clone(have), i, name)
-	}
 }
 
 // box finds a pod by its sandbox: as a container, which it always is with runc,

@@ -43,7 +43,6 @@ type inventory struct {
 
 	facts   map[string]*daemonset.Container // by id, without pid; nil for what is no pod's container
 	boxes   map[string]podSandbox           // by sandbox id
-	names   map[string][]string             // by sandbox id: its containers, also those that ended; sorted, never changed in place
 	running map[string]initProcess          // by id, also of what is no pod's container
 	trouble map[string]error                // by id of what is running or paused, or may be
 	paused  map[string]bool                 // ids of what is frozen
@@ -57,7 +56,6 @@ func newInventory(client *containerd.Client, node string) *inventory {
 		sandboxes: client.SandboxStore(),
 		facts:     make(map[string]*daemonset.Container),
 		boxes:     make(map[string]podSandbox),
-		names:     make(map[string][]string),
 		running:   make(map[string]initProcess),
 		trouble:   make(map[string]error),
 		paused:    make(map[string]bool),
@@ -72,7 +70,7 @@ func (v *inventory) containers() []daemonset.Container {
 		if facts := v.facts[id]; facts != nil {
 			c := *facts
 			first.is(&c)
-			c.Pod.Node, c.Pod.Containers = v.node, v.names[c.Pod.SandboxID]
+			c.Pod.Node = v.node
 			list = append(list, c)
 		}
 	}
@@ -236,9 +234,6 @@ func (v *inventory) learnAll(ctx context.Context, records []containers.Container
 	var later []containers.Container
 	for _, record := range records {
 		_, isSandbox := record.Extensions[sandboxExtension]
-		if m, err := decodeContainer(value(record.Extensions[containerExtension])); err == nil {
-			v.note(m)
-		}
 		_, runs := v.running[record.ID]
 		_, failed := v.trouble[record.ID]
 		switch _, known := v.facts[record.ID]; {
@@ -277,7 +272,6 @@ func (v *inventory) learnRest(ctx context.Context) {
 func (v *inventory) forget(id string) {
 	delete(v.facts, id)
 	delete(v.boxes, id)
-	delete(v.names, id)
 	delete(v.running, id)
 	delete(v.trouble, id)
 	delete(v.paused, id)
@@ -295,7 +289,9 @@ func (v *inventory) forgetExcept(tasks map[string]bool) {
 			used[facts.Pod.SandboxID] = true
 		}
 	}
-	unused := func(id string) bool { _, listed := tasks[id]; return !listed && !used[id] }
-	maps.DeleteFunc(v.boxes, func(id string, _ podSandbox) bool { return unused(id) })
-	maps.DeleteFunc(v.names, func(id string, _ []string) bool { return unused(id) })
+	for id := range v.boxes {
+		if _, listed := tasks[id]; !listed && !used[id] {
+			delete(v.boxes, id)
+		}
+	}
 }

@@ -43,6 +43,8 @@ type Update struct {
 	Containers []daemonset.Container
 	// Paused are the ids of those that are frozen, sorted: they do not run, and will.
 	Paused []string
+	// Unread are the ids of what could not be read, sorted: they may run.
+	Unread []string
 	// Err wraps [ErrAway] while containerd does not answer: Containers is then
 	// the last set known. It wraps [ErrUnreadable] when only some containers
 	// are missing or as last seen. Nil: all is well.
@@ -151,12 +153,12 @@ func (w *watch) follow(ctx context.Context) error {
 
 // publish calls notify if there is anything new to tell.
 func (w *watch) publish(err error) {
-	update := Update{Containers: w.inventory.containers(), Paused: slices.Sorted(maps.Keys(w.inventory.paused)), Err: err}
+	update := Update{Containers: w.inventory.containers(), Paused: slices.Sorted(maps.Keys(w.inventory.paused)), Unread: slices.Sorted(maps.Keys(w.inventory.trouble)), Err: err}
 	if w.last != nil && text(w.last.Err) == text(err) && slices.EqualFunc(w.last.Containers, update.Containers, same) && slices.Equal(w.last.Paused, update.Paused) {
 		return
 	}
 	w.last = &update
-	w.notify(Update{Containers: slices.Clone(update.Containers), Paused: update.Paused, Err: err})
+	w.notify(Update{Containers: slices.Clone(update.Containers), Paused: update.Paused, Unread: update.Unread, Err: err})
 }
 
 // same compares what can change: the facts of an id stay.
