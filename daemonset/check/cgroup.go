@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -114,19 +116,54 @@ func (c cgroup) processes() []int {
 	return pids
 }
 
-// remove kills what is in it and removes it. The kernel tells nobody when a
+// memoryLeft is how much memory can be taken in the cgroup until a limit is met, its own or of one that it is
+// in, in bytes; limited is false where there is none. Pages of files that the kernel drops first count as
+// free: cgroup-v2.rst, Memory, and cgroup-v1/memory.rst.
+func (c cgroup) memoryLeft() (left int64, limited bool) {
+	left = math.MaxInt64
+	for _, dir := range c.dirs {
+		for ; strings.HasPrefix(dir, cgroupRoot+"/"); dir = filepath.Dir(dir) {
+			at := cgroup{[]string{dir}}
+			limit, used := at.number("memory.max", "memory.limit_in_bytes"), at.number("memory.current", "memory.usage_in_bytes")
+			if limit < 0 || used < 0 || limit >= 1<<50 { // v1 has no word for none
+				continue
+			}
+			free := int64(max(at.counted("memory.stat", "inactive_file"), at.counted("memory.stat", "total_inactive_file")))
+			left, limited = min(left, max(0, limit-used+free)), true
+		}
+	}
+	return left, limited
+}
+
+// number reads the first of the files that there is; -1: none has a number.
+func (c cgroup) number(files ...string) int64 {
+	for _, dir := range c.dirs {
+		for _, file := range files {
+			b, err := readFile(filepath.Join(dir, file))
+			if err != nil {
+				continue
+			}
+			if n, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil && n >= 0 {
+				return n
+			}
+		}
+	}
+	return -1
+}
+
+// remove kills what is in it and removes it, and what a command has made inside. The kernel tells nobody when a
 // cgroup of v1 gets empty, and says EBUSY until then.
 func (c cgroup) remove(ctx context.Context) error {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for all := c; ; all = c.within() {
 		var busy []error
-		for _, pid := range c.processes() {
-			if err := killIn(c, pid); err != nil {
+		for _, pid := range all.processes() {
+			if err := killIn(all, pid); err != nil {
 				busy = append(busy, err)
 			}
 		}
-		for _, dir := range c.dirs {
+		for _, dir := range all.dirs {
 			if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
 				busy = append(busy, fmt.Errorf("remove cgroup %s: %w", dir, err))
 			}
@@ -140,6 +177,27 @@ func (c cgroup) remove(ctx context.Context) error {
 			return errors.Join(busy...)
 		}
 	}
+}
+
+// maxWithin bounds how many cgroups inside a twin's are seen to at a time.
+const maxWithin = 4096
+
+// within is the cgroup with all that are inside, each before the one that it is in.
+func (c cgroup) within() (all cgroup) {
+	for _, dir := range c.dirs {
+		filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+			switch {
+			case err != nil || !e.IsDir(): // it goes away
+				return nil
+			case len(all.dirs) >= maxWithin:
+				return fs.SkipAll
+			}
+			all.dirs = append(all.dirs, path)
+			return nil
+		})
+	}
+	slices.Reverse(all.dirs)
+	return all
 }
 
 // killIn kills a process that was seen in the cgroup, and no successor of it: it is

@@ -97,12 +97,15 @@ func twinSpec(spec []byte, c change) ([]byte, error) {
 	linux.set("cgroupsPath", cgroup)
 	linux.set("namespaces", twinNamespaces(namespaces, c.pid))
 	linux.set("rootfsPropagation", "rprivate")
-	linux.drop("intelRdt") // the target's own group would be deleted with the twin
+	// The target's own group would be deleted with the twin, and what is set in namespaces that are joined would be set
+	// in the target's anew.
+	linux.drop("intelRdt", "sysctl", "netDevices")
 	top.set("process", process)
 	top.set("linux", linux)
 	top.set("mounts", c.mounts)
 	top.set("root", object{"path": json.RawMessage(`"rootfs"`), "readonly": readonly(top["root"])})
 	top.drop("hooks", "annotations") // programs that would run on the node
+	top.drop("hostname", "domainname")
 	return json.Marshal(top)
 }
 
@@ -250,4 +253,19 @@ func parseSpec(spec []byte) (specs.Spec, error) {
 // hasUserNamespace answers for a pod with hostUsers: false.
 func hasUserNamespace(s specs.Spec) bool {
 	return slices.ContainsFunc(s.Linux.Namespaces, func(ns specs.LinuxNamespace) bool { return ns.Type == specs.UserNamespace })
+}
+
+// rootOf are the user and the group that root is in the container, as the node numbers them.
+func rootOf(s specs.Spec) (ids [2]int) {
+	if !hasUserNamespace(s) {
+		return ids
+	}
+	for i, mappings := range [][]specs.LinuxIDMapping{s.Linux.UIDMappings, s.Linux.GIDMappings} {
+		for _, m := range mappings {
+			if m.ContainerID == 0 {
+				ids[i] = int(m.HostID)
+			}
+		}
+	}
+	return ids
 }

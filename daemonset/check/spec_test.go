@@ -12,7 +12,7 @@ import (
 )
 
 const targetSpec = `{
-	"ociVersion": "1.0.2-dev", "unknown": {"privilege": 18446744073709551615}, "hostname": "web-0",
+	"ociVersion": "1.0.2-dev", "unknown": {"privilege": 18446744073709551615}, "hostname": "web-0", "domainname": "d",
 	"process": {
 		"terminal": true, "consoleSize": {"height": 1, "width": 1}, "user": {"uid": 101, "gid": 102},
 		"args": ["nginx"], "env": ["A=b", "HOSTNAME=web-0"], "noNewPrivileges": true, "oomScoreAdj": -997,
@@ -23,6 +23,7 @@ const targetSpec = `{
 	"mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
 	"linux": {
 		"cgroupsPath": "/kubepods/pod1/0123", "rootfsPropagation": "rshared", "intelRdt": {"closID": "x"},
+		"sysctl": {"net.core.somaxconn": "1"}, "netDevices": {"eth1": {}},
 		"resources": {"memory": {"limit": 1000}, "pids": {"limit": 5000}}, "seccomp": {"defaultAction": "SCMP_ACT_ERRNO", "new": 1},
 		"namespaces": [{"type": "mount"}, {"type": "network", "path": "/proc/7/ns/net"}, {"type": "pid", "path": "/proc/7/ns/pid"},
 			{"type": "ipc", "path": "/proc/7/ns/ipc"}, {"type": "uts"}, {"type": "cgroup", "path": "/proc/7/ns/cgroup"}]
@@ -38,7 +39,7 @@ func TestTwinSpec(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{
-	"ociVersion": "1.0.2-dev", "unknown": {"privilege": 18446744073709551615}, "hostname": "web-0",
+	"ociVersion": "1.0.2-dev", "unknown": {"privilege": 18446744073709551615},
 	"process": {
 		"user": {"uid": 101, "gid": 102},
 		"args": ["nginx", "-t"], "env": ["A=b", "HOSTNAME=web-0"], "noNewPrivileges": true, "oomScoreAdj": 1000,

@@ -45,30 +45,39 @@ func (c *Checker) Sweep(ctx context.Context) error {
 	return nil
 }
 
-// sweep takes away one dead process's folder. What is mounted in it goes last: it holds
-// what is known of the rest.
+// sweep takes away one dead process's folder. What is mounted for a twin goes last: it holds
+// what is known of the rest. One that cannot be ended keeps nothing of the others.
 func (c *Checker) sweep(ctx context.Context, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
+	var errs []error
 	for _, e := range entries {
-		if err := c.end(ctx, filepath.Join(dir, e.Name())); err != nil {
-			return err
-		}
+		errs = append(errs, c.sweepTwin(ctx, filepath.Join(dir, e.Name())))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return removeEmpty(dir)
+}
+
+func (c *Checker) sweepTwin(ctx context.Context, twin string) error {
+	if err := c.end(ctx, twin); err != nil {
+		return err
 	}
 	points, err := mountPoints()
 	if err != nil {
 		return err
 	}
 	for _, p := range slices.Backward(points) { // the newest first
-		if below(p.path, dir) {
+		if p.path == twin || below(p.path, twin) {
 			if err := unix.Unmount(p.path, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) {
 				return fmt.Errorf("unmount %s: %w", p.path, err)
 			}
 		}
 	}
-	return removeEmpty(dir)
+	return nil
 }
 
 // removeEmpty removes a folder of folders. A file in it would mean that something is mounted

@@ -33,6 +33,7 @@ type twin struct {
 	init  *nsenter.Process // nil until made
 	ended bool             // the init was reaped
 	said  *output
+	root  [2]int // user and group of its root, as the node numbers them
 }
 
 // overhead is how much a command may change of the container's files, in bytes, besides
@@ -54,6 +55,7 @@ func (t *twin) prepare(ctx context.Context, b bundle, trial Trial, pid int, comm
 	if err != nil {
 		return err
 	}
+	t.root = rootOf(spec)
 	points, err := mountPoints()
 	if err != nil {
 		return err
@@ -88,8 +90,11 @@ func (t *twin) prepare(ctx context.Context, b bundle, trial Trial, pid int, comm
 	if err != nil {
 		return err
 	}
-	// Twice the files: one is staged beside the one that it replaces.
-	if err := t.mount("tmpfs", "tmpfs", t.dir, fmt.Sprintf("%s,size=%d", who, overhead+2*size(trial))); err != nil {
+	room, err := roomFor(trial, findCgroup(spec.Linux.CgroupsPath))
+	if err != nil {
+		return err
+	}
+	if err := t.mount("tmpfs", "tmpfs", t.dir, fmt.Sprintf("%s,size=%d", who, room)); err != nil {
 		return err
 	}
 	for _, l := range append(layers, rootLayer) {
@@ -130,6 +135,27 @@ func (t *twin) prepare(ctx context.Context, b bundle, trial Trial, pid int, comm
 	}
 	return os.WriteFile(filepath.Join(t.dir, "config.json"), config, 0o600)
 }
+
+// roomFor is how large the tmpfs of a trial's twin may be, in bytes: what its files take, each staged beside the one that it
+// replaces, and what the command may change besides. What a command writes there is memory of the pod's, which
+// no end of a process frees: of what the pod has left below its limit it gets a half at most, or the kernel
+// would kill the server for it.
+func roomFor(trial Trial, target cgroup) (int64, error) {
+	files := int64(2 * size(trial))
+	room := files + overhead
+	left, limited := target.memoryLeft()
+	if !limited || left/2 >= room {
+		return room, nil
+	}
+	if room = left / 2; room < files+leastRoom {
+		return 0, fmt.Errorf("there is no room for a trial: the pod has %d KiB left below its memory limit, and it may take half of that; it takes %d KiB",
+			left>>10, (files+leastRoom)>>10)
+	}
+	return room, nil
+}
+
+// leastRoom is what the runtime keeps of a twin, and a little for the command, in bytes.
+const leastRoom = 1 << 20
 
 // make makes a layer's folders, and mounts what the runtime does not. What an overlay
 // shows of its root is the upper's.
@@ -178,6 +204,11 @@ func (t *twin) create(ctx context.Context) error {
 		return err
 	}
 	t.said = said
+	// As containerd's pipes are: in a pod with a user namespace nobody could open /dev/stderr by its name.
+	if err := theirs.Chown(t.root[0], t.root[1]); err != nil {
+		theirs.Close()
+		return err
+	}
 	inits.births.RLock()
 	defer inits.births.RUnlock()
 	args := append(t.global(), "create", "--bundle", t.dir, "--pid-file", filepath.Join(t.dir, "pid"), t.id)

@@ -47,6 +47,10 @@ func TestUserNamespace(t *testing.T) {
 		t.Errorf("the target is in %s, %v: the test has shown nothing", theirs, err)
 	}
 
+	if said := r.said(c, "sh", "-c", "echo heard >/dev/stderr"); said != "heard" {
+		t.Errorf("by the name of /dev/stderr: %q", said)
+	}
+
 	files := append(file(conf, good), file("/data/site.conf", "staged\n")...)
 	v, err := r.check(r.trial(c, files, "sh", "-c", `nginx -t 2>&1 | tail -1; stat -c '%u %g' /data/site.conf; cat /data/site.conf
 echo changed >/data/keep && chown 7:8 /data/keep && rm /data/site.conf && touch /data/new /etc/new && ls /data`))
