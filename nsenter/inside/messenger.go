@@ -1,8 +1,10 @@
 package inside
 
 import (
+	"os"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -14,10 +16,12 @@ import (
 type messenger struct {
 	line int // the crossing thread's end
 
-	stripped chan struct{} // closed when it waits for its errand
-	born     atomic.Uint32 // not 0 when child and err are set; a futex
-	child    int
-	err      error
+	stripped chan struct{} // closed when all that takes its time is done
+	err      error         // why that could not be done: set before it is closed
+
+	born  atomic.Uint32 // not 0 when child and errno are set; a futex
+	child int
+	errno syscall.Errno
 }
 
 // The messenger's descriptors. The two that come with the errand get the lowest
@@ -39,17 +43,18 @@ func newMessenger() (*messenger, error) {
 		return nil, err
 	}
 	m := &messenger{line: pair[0], stripped: make(chan struct{})}
+	errand.data.Base = &errand.signal[0]
+	errand.data.SetLen(len(errand.signal))
+	errand.header.Iov, errand.header.Control = &errand.data, (*byte)(unsafe.Pointer(&errand.control))
+	errand.header.SetIovlen(1)
+	errand.header.SetControllen(unix.CmsgSpace(2 * 4))
 	go func() {
 		runtime.LockOSThread() // for good: nothing else is to run on what is left of this thread
-		m.err = strip(pair[1])
+		filter, err := strip(pair[1])
+		m.err = err
 		close(m.stripped)
-		if m.err == nil {
-			m.child, m.err = serve()
-		}
-		m.born.Store(1)
-		futex(futexWake, &m.born, 1)
-		for {
-			futex(futexWait, &m.born, 1) // until the process ends
+		if err == nil {
+			m.serve(filter, uintptr(os.Getpagesize()))
 		}
 	}()
 	return m, nil
@@ -66,31 +71,37 @@ func (m *messenger) send(in request, sig int) error {
 	if in.signal < 0 {
 		return unix.ESRCH
 	}
+	if m.err != nil {
+		return m.err
+	}
 	if err := unix.Sendmsg(m.line, []byte{byte(sig)}, unix.UnixRights(in.into, in.signal), nil, unix.MSG_NOSIGNAL); err != nil {
 		return err
 	}
 	unix.CloseRange(uint(in.into), 1<<31-1, 0) // it was the first; what is below is the runtime's
 	for m.born.Load() == 0 {
-		futex(futexWait, &m.born, 0)
+		unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&m.born)), futexWait, 0, 0, 0, 0)
 	}
-	if m.err != nil {
-		return m.err
+	if m.errno != 0 {
+		return m.errno
 	}
 	return outcome(m.child)
 }
 
 // strip leaves this thread, and so the child that will be cloned from it, with
-// one end of the line and every signal blocked, and takes from it what system calls
+// one end of the line and every signal blocked, and makes the filter that takes from it what system calls
 // it will not need.
-func strip(line int) error {
+func strip(line int) (*unix.SockFprog, error) {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_FILES); err != nil {
-		return err
+		return nil, err
 	}
-	if err := keepOnly(line); err != nil {
-		return err
+	if err := unix.Dup3(line, lineFd, unix.O_CLOEXEC); err != nil {
+		return nil, err
+	}
+	if err := unix.CloseRange(lineFd+1, 1<<31-1, 0); err != nil {
+		return nil, err
 	}
 	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return err
+		return nil, err
 	}
 	// Go's handlers must not run in the child, which is no Go program any more.
 	all := unix.Sigset_t{}
@@ -98,54 +109,95 @@ func strip(line int) error {
 		all.Val[i] = ^all.Val[i]
 	}
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
-		return err
+		return nil, err
 	}
 	// That of the process is its main thread's alone.
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
+		return nil, err
 	}
-	return confine()
+	if err := withhold(unsafe.Pointer(&only), unsafe.Sizeof(only)); err != nil {
+		return nil, err
+	}
+	return makeFilter(), nil
 }
 
-// serve waits for the errand, which may never come, and answers whom it has sent.
-func serve() (child int, err error) {
-	sig := make([]byte, 1)
-	oob := make([]byte, unix.CmsgSpace(2*4))
-	n, _, _, _, err := unix.Recvmsg(lineFd, sig, oob, unix.MSG_CMSG_CLOEXEC)
-	if err != nil {
-		return 0, err
+// serve is all that the thread does from there on. First it confines itself; then it waits for the errand, which
+// may never come, and says whom it has sent. It does not return.
+//
+// Go's runtime must not come to need what the filter refuses, memory or another thread: it would end the
+// process for that. It needs them where something is allocated, where a pointer is stored while it collects
+// garbage, and where a function starts, which is where it makes the stack larger or smaller and lets others run. So all
+// room is there before (errand, only), what is stored are numbers, and no function here starts that way
+// (go:nosplit; those of package syscall are the same, and the linker sees to it that the stack is enough). The two calls
+// that may take long let the runtime go on without this thread (Syscall6, not RawSyscall6). It comes back from
+// the first of them alone, and for that takes no more than a turn.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func (m *messenger) serve(filter *unix.SockFprog, page uintptr) {
+	m.child, m.errno = deliver(filter, page)
+	m.born.Store(1)
+	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&m.born)), futexWake, 1, 0, 0, 0)
+	for {
+		syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&m.born)), futexWait, 1, 0, 0, 0) // until the process ends
 	}
-	if n != len(sig) {
+}
+
+// deliver confines the thread, takes the errand, and has the child send the signal: its outcome is the answer.
+//
+//go:nosplit
+//go:norace
+//go:nocheckptr
+func deliver(filter *unix.SockFprog, page uintptr) (child int, errno syscall.Errno) {
+	if filter != nil {
+		// EINVAL: CONFIG_SECCOMP_FILTER.
+		_, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(filter)), 0, 0, 0)
+		if errno != 0 && errno != unix.EINVAL {
+			return 0, errno
+		}
+	}
+	n, _, errno := syscall.Syscall6(unix.SYS_RECVMSG, lineFd, uintptr(unsafe.Pointer(&errand.header)), unix.MSG_CMSG_CLOEXEC, 0, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	if n != uintptr(len(errand.signal)) {
 		return 0, unix.EPIPE
 	}
-	if err := unix.Setns(intoFd, childNamespaces); err != nil {
-		return 0, err
+	if _, _, errno = syscall.RawSyscall6(unix.SYS_SETNS, intoFd, childNamespaces, 0, 0, 0, 0); errno != 0 {
+		return 0, errno
 	}
-	if err := keepOnly(signalFd); err != nil {
-		return 0, err
+	if _, _, errno = syscall.RawSyscall6(unix.SYS_DUP3, signalFd, lineFd, unix.O_CLOEXEC, 0, 0, 0); errno != 0 {
+		return 0, errno
 	}
-	if err := unix.Capset(&killOnly.header, &killOnly.data[0]); err != nil {
-		return 0, err
+	if _, _, errno = syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, lineFd+1, 1<<31-1, 0, 0, 0, 0); errno != 0 {
+		return 0, errno
 	}
-	return signalInside(uintptr(sig[0]))
+	if _, _, errno = syscall.RawSyscall6(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&only.header)), uintptr(unsafe.Pointer(&only.kill)), 0, 0, 0, 0); errno != 0 {
+		return 0, errno
+	}
+	pid, errno := cloneAndSignal(uintptr(errand.signal[0]), page)
+	return int(pid), errno
 }
 
-// killOnly is the child's one capability. It is a variable, so that the filter knows
-// where it is.
-var killOnly = struct {
+// errand is what comes over the line, and the room for it.
+var errand struct {
+	header  unix.Msghdr
+	data    unix.Iovec
+	signal  [1]byte
+	control [4]uint64 // the two pidfds, with their header of 16 bytes
+}
+
+// only is what the thread may give to the calls that could be abused, as variables, so that the filter knows
+// where they are. They are not in the child's memory, and there is no call left to put anything in
+// their place: what the filter has to allow for the child to be made is of no use to the child.
+var only = struct {
 	header unix.CapUserHeader
-	data   [2]unix.CapUserData
+	kill   [2]unix.CapUserData // the child's one capability
+	fork   [8]uint64           // struct clone_args, of Linux 5.3: a memory of its own, no namespaces, no signal at its end
 }{
 	header: unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
-	data:   [2]unix.CapUserData{{Effective: 1 << unix.CAP_KILL, Permitted: 1 << unix.CAP_KILL}},
-}
-
-// keepOnly makes a descriptor number 0 and closes every other.
-func keepOnly(fd int) error {
-	if err := unix.Dup3(fd, 0, unix.O_CLOEXEC); err != nil {
-		return err
-	}
-	return unix.CloseRange(1, 1<<31-1, 0)
+	kill:   [2]unix.CapUserData{{Effective: 1 << unix.CAP_KILL, Permitted: 1 << unix.CAP_KILL}},
 }
 
 // What is asked of a futex that no other process has: linux/futex.h.
@@ -153,7 +205,3 @@ const (
 	futexWait = 0 | 1<<7
 	futexWake = 1 | 1<<7
 )
-
-func futex(op uintptr, word *atomic.Uint32, value uintptr) {
-	unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), op, value, 0, 0, 0)
-}

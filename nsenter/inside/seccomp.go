@@ -1,7 +1,6 @@
 package inside
 
 import (
-	"errors"
 	"runtime"
 	"unsafe"
 
@@ -9,27 +8,23 @@ import (
 )
 
 // What the messenger, and so the child, may call: to take its errand, clone the
-// child and signal in it, and what Go's runtime needs on a thread to say
-// how that went. Anything else fails with EPERM, which the runtime takes where it
-// matters to it (it ignores that a tgkill failed, for one).
+// child and signal in it, and what Go's runtime may need on a thread that comes back from a call that took
+// long (see serve): to wait for its turn, and to wake who is next. Anything else fails with EPERM.
 var allowed = []uint32{
-	unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_EXIT, unix.SYS_EXIT_GROUP, unix.SYS_CLOSE,
-	unix.SYS_FUTEX, unix.SYS_MMAP, unix.SYS_MUNMAP, unix.SYS_MADVISE, unix.SYS_SCHED_YIELD, unix.SYS_NANOSLEEP,
-	unix.SYS_CLOCK_GETTIME, unix.SYS_GETPID, unix.SYS_GETTID, unix.SYS_RESTART_SYSCALL,
-	unix.SYS_RT_SIGRETURN, unix.SYS_RT_SIGPROCMASK, unix.SYS_SIGALTSTACK,
-	unix.SYS_RECVMSG, unix.SYS_CLOSE_RANGE,
+	unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_EXIT_GROUP, unix.SYS_RECVMSG, unix.SYS_CLOSE_RANGE, unix.SYS_MADVISE,
+	unix.SYS_FUTEX, unix.SYS_SCHED_YIELD, unix.SYS_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_RESTART_SYSCALL,
 }
 
-// What it may call with these first arguments only. The filter is loaded ahead, as
-// that takes its time, so it has to let through what the messenger does between its
-// errand and the clone. The child cannot follow it: it has no socket, and neither
+// What it may call with these first arguments only. The filter has to let through what the messenger does between its
+// errand and the clone, the clone included. The child cannot follow it: it has no socket, and neither
 // the capability to join namespaces nor, since it cannot duplicate the one that it
-// has, a descriptor to do so; what capset reads it has not in its memory.
-var allowedWith = map[uint32][]uint32{
-	unix.SYS_DUP3:   {signalFd, 0},
+// has, a descriptor to do so; and what capset and clone3 read it has not in its memory, nor mmap to put
+// something there, or to fill the agent's memory with.
+var allowedWith = map[uint32][]uintptr{
+	unix.SYS_DUP3:   {signalFd, lineFd},
 	unix.SYS_SETNS:  {intoFd, childNamespaces},
-	unix.SYS_CLONE:  {cloneFlags},
-	unix.SYS_CAPSET: {uint32(uintptr(unsafe.Pointer(&killOnly.header))), uint32(uintptr(unsafe.Pointer(&killOnly.data)))},
+	unix.SYS_CAPSET: {uintptr(unsafe.Pointer(&only.header)), uintptr(unsafe.Pointer(&only.kill))},
+	unix.SYS_CLONE3: {uintptr(unsafe.Pointer(&only.fork)), unsafe.Sizeof(only.fork)},
 }
 
 // arch is what the kernel calls the architecture: linux/audit.h.
@@ -42,12 +37,12 @@ const (
 	offsetArgs = 16 // of 8 bytes each, the lower half first: both architectures are little endian
 )
 
-// confine takes every other system call from this thread. A container that
+// makeFilter makes what takes every other system call from a thread. A container that
 // may trace can make the child do what it likes, and the child has neither the
-// container's seccomp profile nor its security module's: this is what is left to
+// container's seccomp profile nor its security module's, and is in the agent's cgroup: this is what is left to
 // gain by it. It is a second fence: where the kernel or the architecture has no
 // filters the child does without.
-func confine() error {
+func makeFilter() *unix.SockFprog {
 	arch, ok := arch[runtime.GOARCH]
 	if !ok {
 		return nil
@@ -60,19 +55,15 @@ func confine() error {
 		filter = append(filter, unequal(nr, 1), allow)
 	}
 	for nr, args := range allowedWith {
-		filter = append(filter, unequal(nr, uint8(3*len(args)+1)))
+		filter = append(filter, unequal(nr, uint8(6*len(args)+1)))
 		for i, arg := range args {
-			filter = append(filter, load(uint32(offsetArgs+8*i)), equal(arg, 1), deny)
+			at := uint32(offsetArgs + 8*i)
+			filter = append(filter, load(at), equal(uint32(arg), 1), deny, load(at+4), equal(uint32(uint64(arg)>>32), 1), deny)
 		}
 		filter = append(filter, allow)
 	}
 	filter = append(filter, deny)
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0)
-	if errors.Is(err, unix.EINVAL) { // CONFIG_SECCOMP_FILTER
-		return nil
-	}
-	return err
+	return &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
 }
 
 var (

@@ -2,7 +2,6 @@ package inside
 
 import (
 	"errors"
-	"os"
 	"syscall"
 	"unsafe"
 
@@ -11,19 +10,6 @@ import (
 
 // ErrInterrupted: something inside killed the child that was to send the signal.
 var ErrInterrupted = errors.New("a process in the container ended the one that was to send the signal")
-
-// cloneFlags ask for a plain fork: a memory of its own, no namespaces, no signal
-// at its end.
-const cloneFlags = 0
-
-// signalInside has a child send the signal: its outcome is the answer.
-func signalInside(sig uintptr) (child int, err error) {
-	pid, errno := cloneAndSignal(sig, uintptr(os.Getpagesize()))
-	if errno != 0 {
-		return 0, errno
-	}
-	return int(pid), nil
-}
 
 // outcome waits for the end of the child. Whichever thread has cloned it, all may: wait(2).
 func outcome(child int) error {
@@ -53,14 +39,15 @@ func outcome(child int) error {
 // without a SIGCHLD, which would only stop another thread at its work.
 //
 //go:noinline
+//go:nosplit
 //go:norace
 //go:nocheckptr
 func cloneAndSignal(sig, page uintptr) (pid uintptr, errno syscall.Errno) {
 	// The frames of the calls are below this one, within a page.
 	var here byte
 	frame := uintptr(unsafe.Pointer(&here)) &^ (page - 1)
-	syscall.RawSyscall(unix.SYS_MADVISE, frame-page, 3*page, unix.MADV_DOFORK)
-	pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE, cloneFlags, 0, 0, 0, 0, 0)
+	syscall.RawSyscall6(unix.SYS_MADVISE, frame-page, 3*page, unix.MADV_DOFORK, 0, 0, 0)
+	pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&only.fork)), unsafe.Sizeof(only.fork), 0, 0, 0, 0)
 	if pid != 0 || errno != 0 {
 		return pid, errno
 	}
