@@ -234,7 +234,7 @@ func TestLargeAnswerOnce(t *testing.T) {
 		put(t, e, fmt.Sprintf("/a/%03d", i), strings.Repeat("v", size))
 	}
 	c := openAt(t, e.Endpoint())
-	c.config.MaxCallRecvMsgSize = limit
+	c.config.MaxCallSendMsgSize, c.config.MaxCallRecvMsgSize = limit, limit
 	var vain atomic.Int64
 	c.config.DialOptions = append(c.config.DialOptions, grpc.WithChainUnaryInterceptor(
 		func(ctx context.Context, method string, req, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {

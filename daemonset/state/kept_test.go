@@ -54,7 +54,7 @@ func TestPauses(t *testing.T) {
 	holds("web", web, "c")
 	holds("other", "prod/x/y", "c")
 
-	before, err := s.Pause(t.Context(), Pause{Target: web, By: "d"})
+	before, err := s.Pause(t.Context(), Pause{Target: web, By: "d", Pin: "e"})
 	if err != nil || before == nil || before.Pin != "d" {
 		t.Errorf("in the place of %+v, %v", before, err)
 	}
