@@ -59,6 +59,7 @@ type Agent struct {
 func (a *Agent) Run(ctx context.Context) error {
 	a.feeds, a.workers = map[feedKey]*runningFeed{}, map[string]*worker{}
 	a.keeper = newKeeper(a.Applier.Store, a.Log)
+	a.keeper.know(a.Config.Profiles)
 	a.publish(nil)
 	a.begin()
 	defer a.tell(daemonset.Event{Kind: daemonset.Daemon, Reason: "podreload ends"})
@@ -206,6 +207,7 @@ func (a *Agent) reconfigure(config *template.Config) {
 		a.tell(daemonset.Event{Kind: daemonset.Config, Reason: "conf.d has changed; profiles changed: " + list(changed) + ", removed: " + list(removed)})
 	}
 	a.Config = config
+	a.keeper.know(config.Profiles)
 }
 
 // list is names for people.

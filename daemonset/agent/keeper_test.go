@@ -80,6 +80,68 @@ func TestKeeperForgets(t *testing.T) {
 	})
 }
 
+// TestKeeperConceals: what conf.d has as sensitive by now goes off the disk although no pass ends well, as where etcd
+// is away or a person has paused all.
+func TestKeeperConceals(t *testing.T) {
+	root := t.TempDir()
+	store, err := state.Open(t.TempDir(), root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	open := &template.Profile{Name: "web", Resources: []*template.Resource{{Name: "key.toml", Dest: "/key"}}}
+	secret := &template.Profile{Name: "web", Resources: []*template.Resource{{Name: "key.toml", Dest: "/key", Sensitive: true}}}
+	bound := &template.Bound{Profile: open}
+	if err := store.KeepSnapshot(keptKey(bound), false, func(w io.Writer) error { _, err := io.WriteString(w, "kept"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	id := strings.Repeat("a", 64)
+	files := []daemonset.File{{Resource: "key.toml", Path: "/key", Data: []byte("key")}}
+	saved, err := store.Keep(id, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Tell("default/web/nginx", state.Entry{Event: daemonset.Event{ContainerID: id, Profile: "web", Time: time.Now(), Digest: daemonset.Digest(files)}, Files: saved}); err != nil {
+		t.Fatal(err)
+	}
+	kept := func() (out []string) {
+		for _, sub := range []string{"snapshots", "contents"} {
+			files, err := filepath.Glob(filepath.Join(root, sub, "*"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range files {
+				at := time.Now()
+				if err := os.Chtimes(f, at, at); err != nil {
+					t.Fatal(err)
+				}
+			}
+			out = append(out, files...)
+		}
+		return out
+	}
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeper(store, logrus.New())
+		k.use(bound, 1)
+		k.know([]*template.Profile{open})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { k.run(ctx) })
+		defer running.Wait()
+		defer cancel()
+		synctest.Wait()
+		if left := kept(); len(left) != 2 {
+			t.Errorf("%q are kept, want a snapshot and a file", left)
+		}
+		k.know([]*template.Profile{secret})
+		time.Sleep(2 * trimEvery)
+		synctest.Wait()
+		if left := kept(); len(left) != 0 {
+			t.Errorf("on the disk still: %q", left)
+		}
+	})
+}
+
 // encoded is a snapshot of one key, as [source.Snapshot.Encode] writes it.
 func encoded(revision int64, value string) string {
 	var b []byte

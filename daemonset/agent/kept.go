@@ -43,8 +43,9 @@ type keeper struct {
 
 	mu      sync.Mutex
 	pending map[string]good
-	used    map[string]int // how many feeds are of what is kept under a key
-	wake    chan struct{}  // capacity 1
+	used    map[string]int           // how many feeds are of what is kept under a key
+	secret  map[string][]state.Saved // by profile: what of it is sensitive, by resource and path
+	wake    chan struct{}            // capacity 1
 }
 
 type good struct {
@@ -78,6 +79,28 @@ func (k *keeper) use(b *template.Bound, feeds int) {
 	}
 }
 
+// know takes what the profiles say by now of what is sensitive.
+func (k *keeper) know(profiles []*template.Profile) {
+	secret := map[string][]state.Saved{}
+	for _, p := range profiles {
+		for _, r := range p.Resources {
+			if r.Sensitive {
+				secret[p.Name] = append(secret[p.Name], state.Saved{Resource: r.Name, Path: r.Dest})
+			}
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.secret = secret
+}
+
+// sensitive is what [keeper.know] has taken; nobody changes it.
+func (k *keeper) sensitive() map[string][]state.Saved {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.secret
+}
+
 // inUse are the keys of what pods may want.
 func (k *keeper) inUse() []string {
 	k.mu.Lock()
@@ -98,7 +121,7 @@ func (k *keeper) run(ctx context.Context) {
 			k.flush()
 			return
 		case <-trim.C:
-			if err := k.store.Trim(time.Now(), used()); err != nil {
+			if err := k.store.Trim(time.Now(), used(), k.sensitive()); err != nil {
 				k.log.WithError(err).Warn("of what is kept below --root not all that is old is dropped; it is tried again in an hour")
 			}
 			used = k.inUse

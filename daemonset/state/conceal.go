@@ -57,6 +57,30 @@ func (s *Store) sensitiveNow() map[string]Entry {
 	return now
 }
 
+// concealOf marks as sensitive what entries hold of files that their profiles have as such by now, and with it
+// what else has the same contents. A pod that has gone says it in no other way, nor does one whose last pass ended
+// before its record was written, as of one that is paused.
+func concealOf(entries []Entry, sensitive map[string][]Saved) {
+	for _, e := range entries {
+		some := false
+		for i := range e.Files {
+			if f := &e.Files[i]; !f.Absent && !f.Sensitive && isAmong(sensitive[e.Profile], *f) {
+				f.Sensitive, some = true, true
+			}
+		}
+		if some {
+			conceal(entries, e)
+		}
+	}
+}
+
+// isAmong goes by the resource where there is one: the path may be the pod's, or another by now.
+func isAmong(files []Saved, f Saved) bool {
+	return slices.ContainsFunc(files, func(s Saved) bool {
+		return s.Path != "" && s.Path == f.Path || s.Resource != "" && s.Resource == f.Resource
+	})
+}
+
 // secrets are the paths and the contents of what is sensitive in an entry, without contents that it holds in
 // plain, too, such as none at all.
 func secrets(e Entry) (paths, contents map[string]bool) {

@@ -76,7 +76,7 @@ func TestBecomesSensitive(t *testing.T) {
 			if is := text(); tt.rewrite == (len(is) > len(was) && is[:len(was)] == was) {
 				t.Errorf("written anew is to be %v:\n%s", tt.rewrite, is)
 			}
-			if err := s.Trim(time.Now().Add(2*young), nil); err != nil {
+			if err := s.Trim(time.Now().Add(2*young), nil, nil); err != nil {
 				t.Fatal(err)
 			}
 
@@ -134,7 +134,7 @@ func TestBecomesSensitiveUnchanged(t *testing.T) {
 				tt.record.Pod = "web-0"
 			}
 			save(t, s, tt.record)
-			if err := s.Trim(time.Now().Add(2*young), nil); err != nil {
+			if err := s.Trim(time.Now().Add(2*young), nil, nil); err != nil {
 				t.Fatal(err)
 			}
 			if left := stored(t, kept, "contents"); len(left) != tt.left {

@@ -262,7 +262,7 @@ func TestTrim(t *testing.T) {
 	if err := s.KeepSnapshot("a", false, func(w io.Writer) error { _, err := io.WriteString(w, "a"); return err }); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Trim(time.Now(), nil); err != nil {
+	if err := s.Trim(time.Now(), nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{used.Files[0].Content, "young"}
@@ -278,7 +278,7 @@ func TestTrim(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, keys := range [][]string{nil, {"a"}} {
-		if err := s.Trim(time.Now(), keys); err != nil {
+		if err := s.Trim(time.Now(), keys, nil); err != nil {
 			t.Fatal(err)
 		}
 		if h, snapshots := stored(t, kept, "history"), stored(t, kept, "snapshots"); len(h) != 1 || len(snapshots) != 1 {
@@ -288,7 +288,7 @@ func TestTrim(t *testing.T) {
 	if _, err := s.Resume(t.Context(), Pause{Target: web}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Trim(time.Now(), []string{}); err != nil {
+	if err := s.Trim(time.Now(), []string{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := slices.Concat(stored(t, kept, "history"), stored(t, kept, "snapshots"), stored(t, kept, "contents")); !slices.Equal(got, []string{"young"}) {
@@ -314,7 +314,7 @@ func TestKeepOnlyBounds(t *testing.T) {
 		}
 		used = append(used, keptFile{name: "contents/" + name, at: time.Unix(int64(10-i), 0)})
 	}
-	if err := s.kept.keepOnly("contents", used, time.Now(), maxHistory); err != nil {
+	if err := s.kept.keepOnly("contents", used, func(string) bool { return true }, time.Now(), maxHistory); err != nil {
 		t.Fatal(err)
 	}
 	if got := stored(t, kept, "contents"); !slices.Equal(got, []string{"a", "b"}) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
+	"strings"
 	"time"
 )
 
@@ -19,11 +21,28 @@ const (
 // ErrTooLarge: there is no room for it.
 var ErrTooLarge = errors.New("too large to be kept")
 
-// snapshotName is the file of a snapshot; its key tells what it is of.
+// snapshotName is the file of a snapshot; its key tells what it is of, first of which profile, then behind a \x00
+// of which keys. The name begins with the profile's, so that all of one are found.
 func snapshotName(key string) string {
+	profile, _, _ := strings.Cut(key, "\x00")
+	return snapshotsOf(profile) + path.Base(formerName(key))
+}
+
+// snapshotsOf is what the names of a profile's snapshots begin with.
+func snapshotsOf(profile string) string {
+	sum := sha256.Sum256([]byte(profile))
+	return "snapshots/" + hex.EncodeToString(sum[:16]) + nameSeparator
+}
+
+const nameSeparator = "-"
+
+// formerName is what an earlier version called the file, which does not tell the profile.
+func formerName(key string) string {
 	sum := sha256.Sum256([]byte(key))
 	return "snapshots/" + hex.EncodeToString(sum[:])
 }
+
+func isFormer(name string) bool { return !strings.Contains(name, nameSeparator) }
 
 // snapshots is where they lie: with a sensitive file among what is made of them, in memory
 // only.
@@ -42,7 +61,7 @@ func (s *Store) KeepSnapshot(key string, sensitive bool, write func(io.Writer) e
 	to, most := s.snapshots(sensitive)
 	other, _ := s.snapshots(!sensitive)
 	if sensitive { // now: what follows may fail, and the plain one would stay on the disk
-		if err := other.drop(name); err != nil {
+		if err := other.dropSnapshot(key); err != nil {
 			return fmt.Errorf("state: drop a snapshot below %s: %w", other.dir, err)
 		}
 	}
@@ -52,7 +71,7 @@ func (s *Store) KeepSnapshot(key string, sensitive bool, write func(io.Writer) e
 		return write(limited)
 	})
 	if err == nil {
-		err = other.drop(name) // it is no longer
+		err = errors.Join(other.dropSnapshot(key), to.drop(formerName(key))) // they are no longer
 	}
 	if err == nil {
 		err = to.fit(name, int64(most))
@@ -61,6 +80,10 @@ func (s *Store) KeepSnapshot(key string, sensitive bool, write func(io.Writer) e
 		return fmt.Errorf("state: keep a snapshot below %s: %w", to.dir, err)
 	}
 	return nil
+}
+
+func (f folder) dropSnapshot(key string) error {
+	return errors.Join(f.drop(snapshotName(key)), f.drop(formerName(key)))
 }
 
 // fit drops the oldest snapshots until all have room; that of name stays.
@@ -84,6 +107,9 @@ func (f folder) fit(name string, most int64) error {
 func (s *Store) Snapshot(key string, sensitive bool) (io.ReadCloser, time.Time, error) {
 	from, _ := s.snapshots(sensitive)
 	f, err := from.root.Open(snapshotName(key))
+	if errors.Is(err, os.ErrNotExist) && from.root.Rename(formerName(key), snapshotName(key)) == nil {
+		f, err = from.root.Open(snapshotName(key))
+	}
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, time.Time{}, fmt.Errorf("snapshot: %w", ErrNotFound)
 	}

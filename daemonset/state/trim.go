@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,9 @@ const (
 	// maxDir bounds a directory's listing.
 	maxDir = 100_000
 
+	// forgotten is what has been on its way to its name for so long: who wrote it was killed.
+	forgotten = time.Hour
+
 	// young is what may be on its way into a history: it is written right before.
 	young = time.Minute
 )
@@ -37,32 +41,29 @@ func (s *Store) Added() int { return int(s.added.Load()) }
 // Trim drops what is too old or too much of what is kept beyond the node's boot. What pods may want
 // at any time stays whatever its age, since a clock may be wrong, and keys that never change are
 // good all the same: the snapshots of these keys (nil: it is not known which they are, so all), and
-// histories that lead to what a target is pinned to. One caller at a time: the daemon. What it
-// cannot drop is in the error, and tried again by the next.
-func (s *Store) Trim(now time.Time, keys []string) error {
+// histories that lead to what a target is pinned to. Of sensitive, which has by profile the resources and paths that
+// are so now, no plain copy stays on the disk, nor the snapshot of such a profile. One caller at a time: the daemon. What it
+// cannot drop is in the error, and tried again by the next; where it cannot be told what is in use, what is
+// kept is still bounded.
+func (s *Store) Trim(now time.Time, keys []string, sensitive map[string][]Saved) error {
 	s.added.Store(0)
 	histories, err := s.kept.list("history")
 	if err != nil {
 		return err
 	}
 	paused, err := s.Pauses()
-	if err != nil {
-		return err
-	}
-	stays, pins, known := map[string]bool{}, map[string]string{}, true
+	errs, known, pinsKnown := []error{err}, err == nil, err == nil
+	pins := map[string]string{}
 	for _, p := range paused {
 		if p.Pin != "" {
-			stays[historyName(p.Target)], pins[historyName(p.Target)] = true, p.Pin
+			pins[historyName(p.Target)] = p.Pin
 		}
 	}
-	for _, key := range keys {
-		stays[snapshotName(key)] = true
-	}
 	secret := s.sensitiveNow()
-	var errs []error
 	var used []keptFile
+	hidden := map[string]bool{}   // plain copies of what is sensitive
 	for i, h := range histories { // the newest first
-		if !stays[h.name] && (i >= maxHistories || now.Sub(h.at) > maxAge) {
+		if pinsKnown && pins[h.name] == "" && (i >= maxHistories || now.Sub(h.at) > maxAge) {
 			errs = append(errs, s.kept.drop(h.name))
 			continue
 		}
@@ -76,27 +77,56 @@ func (s *Store) Trim(now time.Time, keys []string) error {
 			continue
 		}
 		conceal(entries, secret[h.name])
+		concealOf(entries, sensitive)
 		for _, e := range entries {
 			at := e.Time
 			if e.Digest == pins[h.name] {
 				at = now // whatever its age
 			}
 			for _, f := range e.Files {
-				if !f.Absent {
-					_, name := s.back(f)
-					used = append(used, keptFile{name: name, at: at})
+				if f.Absent {
+					continue
+				}
+				_, name := s.back(f)
+				used = append(used, keptFile{name: name, at: at})
+				if f.Sensitive {
+					hidden["contents/"+f.Content] = true
 				}
 			}
 		}
 	}
-	if known {
-		errs = append(errs, s.kept.keepOnly("contents", used, now, maxHistory), s.folder.keepOnly("secret", used, now, maxSecret))
+	errs = append(errs,
+		s.kept.keepOnly("contents", used, func(name string) bool { return known || hidden[name] }, now, maxHistory),
+		s.folder.keepOnly("secret", used, func(string) bool { return known }, now, maxSecret),
+		s.trimSnapshots(now, keys, sensitive),
+		s.kept.sweep(now, "history", "contents", "snapshots"), s.folder.sweep(now, "secret", "snapshots"))
+	return errors.Join(errs...)
+}
+
+func (s *Store) trimSnapshots(now time.Time, keys []string, sensitive map[string][]Saved) error {
+	stays := map[string]bool{}
+	for _, key := range keys {
+		stays[snapshotName(key)] = true
+		if profile, _, _ := strings.Cut(key, "\x00"); sensitive[profile] == nil {
+			stays[formerName(key)] = true // nobody has asked for it yet
+		}
 	}
+	hidden := func(name string) bool {
+		for profile := range sensitive {
+			if strings.HasPrefix(name, snapshotsOf(profile)) {
+				return true
+			}
+		}
+		return false
+	}
+	var errs []error
 	for _, f := range []folder{s.kept, s.folder} {
 		snapshots, err := f.list("snapshots")
 		errs = append(errs, err)
 		for _, file := range snapshots {
-			if keys != nil && !stays[file.name] && now.Sub(file.at) > maxAge {
+			// Of a former one nobody can tell whether its profile is sensitive.
+			old := keys != nil && !stays[file.name] && (isFormer(file.name) || now.Sub(file.at) > maxAge)
+			if old || f == s.kept && hidden(file.name) {
 				errs = append(errs, f.drop(file.name))
 			}
 		}
@@ -115,6 +145,28 @@ func newestFirst(a, b keptFile) int { return cmp.Or(b.at.Compare(a.at), cmp.Comp
 
 // list are the files of a sub-directory, the newest first, without such as are being written.
 func (f folder) list(sub string) ([]keptFile, error) {
+	all, err := f.all(sub)
+	return slices.DeleteFunc(all, isStaged), err
+}
+
+// sweep drops what a process that was killed has left half written.
+func (f folder) sweep(now time.Time, subs ...string) error {
+	var errs []error
+	for _, sub := range subs {
+		all, err := f.all(sub)
+		errs = append(errs, err)
+		for _, file := range all {
+			if isStaged(file) && now.Sub(file.at) > forgotten {
+				errs = append(errs, f.drop(file.name))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func isStaged(f keptFile) bool { return strings.HasPrefix(path.Base(f.name), ".") }
+
+func (f folder) all(sub string) ([]keptFile, error) {
 	dir, err := f.root.Open(sub)
 	if err != nil {
 		return nil, fmt.Errorf("state: %w", err)
@@ -124,19 +176,17 @@ func (f folder) list(sub string) ([]keptFile, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("state: %w", err)
 	}
-	var out []keptFile
+	out := make([]keptFile, 0, len(infos))
 	for _, i := range infos {
-		if !strings.HasPrefix(i.Name(), ".") {
-			out = append(out, keptFile{name: sub + "/" + i.Name(), size: i.Size(), at: i.ModTime()})
-		}
+		out = append(out, keptFile{name: sub + "/" + i.Name(), size: i.Size(), at: i.ModTime()})
 	}
 	slices.SortFunc(out, newestFirst)
 	return out, nil
 }
 
-// keepOnly drops the files of a sub-directory that are not used, and those whose newest use is the oldest
-// where all together are more bytes than most.
-func (f folder) keepOnly(sub string, used []keptFile, now time.Time, most int64) error {
+// keepOnly drops the files of a sub-directory that are not used, if that is sure of them, and those whose newest use
+// is the oldest where all together are more bytes than most.
+func (f folder) keepOnly(sub string, used []keptFile, sure func(name string) bool, now time.Time, most int64) error {
 	files, err := f.list(sub)
 	if err != nil {
 		return err
@@ -151,7 +201,7 @@ func (f folder) keepOnly(sub string, used []keptFile, now time.Time, most int64)
 		at, ok := newest[files[i].name]
 		if ok {
 			files[i].at = at
-		} else if now.Sub(files[i].at) > young {
+		} else if sure(files[i].name) && now.Sub(files[i].at) > young {
 			files[i].at = time.Time{}
 		}
 	}
