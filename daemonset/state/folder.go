@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"syscall"
 )
 
@@ -82,7 +83,7 @@ func (f folder) write(staged, name string, contents func(io.Writer) error) error
 	if err := f.root.Rename(staged, name); err != nil {
 		return err
 	}
-	dir, err := f.root.Open(".")
+	dir, err := f.root.Open(path.Dir(name)) // which has the new name
 	if err != nil {
 		return err
 	}
