@@ -54,16 +54,29 @@ func (s *Store) History(target string) ([]Entry, error) {
 
 // Tell adds a change to a target's history. Files are those that are kept for the container
 // and were live after it. What is sensitive among them is from now on so in earlier changes, too, whose
-// plain contents the next Trim drops. The caller holds the container's lock.
+// plain contents the next Trim drops. Where they cannot be kept, as on a full disk, the change is told without, and
+// the error says so. The caller holds the container's lock.
 func (s *Store) Tell(target string, e Entry) error {
 	if err := checkID(e.ContainerID); err != nil {
 		return err
 	}
+	// First: what is kept for a history that takes no more would lead nowhere.
+	if err := s.kept.takesEntries(historyName(target)); err != nil {
+		return fmt.Errorf("state: keep the history of %s below %s: %w", target, s.kept.dir, err)
+	}
+	var kept error
 	for _, f := range e.Files {
 		if err := s.keepBack(e.ContainerID, f); err != nil {
-			return fmt.Errorf("state: keep %s for the way back: %w", f.Path, err)
+			kept = fmt.Errorf("state: keep %s for the way back, so there is none to this change: %w", f.Path, err)
+			e.Files = nil
+			break
 		}
 	}
+	return errors.Join(kept, s.add(target, e))
+}
+
+// add adds a change to a history.
+func (s *Store) add(target string, e Entry) error {
 	anew, err := s.mustConceal(target, e)
 	if err == nil && !anew {
 		var added bool

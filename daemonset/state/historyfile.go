@@ -28,6 +28,26 @@ type history struct {
 // historyHead is what a file begins with that a line can be added to.
 var historyHead = fmt.Appendf(nil, `{"version":%d,`, historyVersion)
 
+// takesEntries says why nothing can be added to a history, as to that of a newer version.
+func (f folder) takesEntries(name string) error {
+	file, err := f.root.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	head := make([]byte, len(historyHead))
+	if _, err := file.ReadAt(head, 0); err == nil && bytes.Equal(head, historyHead) {
+		return nil
+	}
+	if _, err = f.entries(name, ""); errors.Is(err, ErrDamaged) {
+		return nil // it begins anew
+	}
+	return err
+}
+
 // appendEntry adds a line to a history. It answers false where that has to be written anew: there is none,
 // it is long, of an earlier version, or the power was lost in the middle of its last line.
 func (f folder) appendEntry(name string, e Entry) (added bool, err error) {
