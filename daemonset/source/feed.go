@@ -157,18 +157,26 @@ func (f *feed) sync(ctx context.Context) error {
 	return f.reread(ctx)
 }
 
-// reread reads all. What is held stays where it is still the same, so that nobody has work from it.
+// reread reads all. Where it is little, what is held stays if it is still the same, and else it is known what has
+// changed, as after events.
 func (f *feed) reread(ctx context.Context) error {
 	s, err := f.client.read(ctx, f.keys)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case f.state.still(s):
+	}
+	changed, ok := f.state.changed(s)
+	if ok && len(changed) == 0 {
 		f.state.revision, f.state.head = s.revision, s.revision
 		f.checked(same)
-	default:
-		f.state, f.unshown, f.held = s, true, 0
+		return nil
 	}
+	if ok {
+		s.changes = f.state.changes
+		for _, key := range changed {
+			s.changes.add(key)
+		}
+	}
+	f.state, f.unshown, f.held = s, true, 0
 	return nil
 }
 

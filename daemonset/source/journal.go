@@ -3,7 +3,7 @@ package source
 // maxJournal bounds the keys that are remembered as changed. Who comes later looks at all.
 const maxJournal = 1024
 
-// journal is which keys the events have changed, one after the other. Snapshots share its keys: they
+// journal is which keys have changed, one after the other. Snapshots share its keys: they
 // are added to, and never changed.
 type journal struct {
 	of    *byte // tells a state from one that was read anew
@@ -21,7 +21,7 @@ func (j *journal) add(key string) {
 }
 
 // Since returns the keys that were put or deleted between older and s, some perhaps more than once; ok is
-// false where that is not known: older is of another feed, of before a full read, or too old.
+// false where that is not known: older is of another feed, of before a read of much or of another etcd, or too old.
 // The caller does not change them.
 func (s *Snapshot) Since(older *Snapshot) (keys []string, ok bool) {
 	if older == nil || older.changes.of == nil || older.changes.of != s.changes.of {

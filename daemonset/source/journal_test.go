@@ -42,7 +42,7 @@ func TestSince(t *testing.T) {
 	}
 }
 
-// TestSinceOfAFeed: what the watch brings is known key by key; what another read brings is not.
+// TestSinceOfAFeed: what the watch brings is known key by key, and what a read of little brings; what another etcd holds is not.
 func TestSinceOfAFeed(t *testing.T) {
 	t.Parallel()
 	e := testenv.NewEtcd(t)
@@ -68,5 +68,35 @@ func TestSinceOfAFeed(t *testing.T) {
 	empty, _ := s.Current()
 	if keys, ok := empty.Since(after); ok {
 		t.Errorf("of another etcd: %q", keys)
+	}
+}
+
+// TestSinceOfARead: behind a new stream little is read whole, and who renders needs not begin anew for it.
+func TestSinceOfARead(t *testing.T) {
+	t.Parallel()
+	e := testenv.NewEtcd(t)
+	for _, key := range []string{"/a/1", "/a/2", "/a/3"} {
+		put(t, e, key, "1")
+	}
+	f := newFeed(openAt(t, e.Endpoint()), []string{"/a"})
+	read := func() *Snapshot {
+		t.Helper()
+		if err := f.reread(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return f.state.snapshot()
+	}
+	before, was := read(), f.state
+	if read(); f.state != was {
+		t.Error("nothing has changed, and another state is held")
+	}
+	put(t, e, "/a/2", "2")
+	put(t, e, "/a/4", "4")
+	if _, err := e.Delete(t.Context(), "/a/1"); err != nil {
+		t.Fatal(err)
+	}
+	keys, ok := read().Since(before)
+	if diff := cmp.Diff([]string{"/a/2", "/a/4", "/a/1"}, keys); diff != "" || !ok {
+		t.Errorf("known %v (-want +got):\n%s", ok, diff)
 	}
 }

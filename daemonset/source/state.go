@@ -91,18 +91,25 @@ func (s *state) newest() item {
 	return s.top
 }
 
-// still says whether s, read later, holds what is held here, of the same etcd.
-func (s *state) still(now *state) bool {
-	if s == nil || s.cluster != now.cluster || s.revision > now.revision || s.tree.Len() != now.tree.Len() || s.newest().mod != now.newest().mod {
-		return false
+// changed are the keys that now, which was read later, does not hold as s does; ok is false where nobody can tell
+// what that means: another etcd, or one that went back, or where it would be much work.
+func (s *state) changed(now *state) (keys []string, ok bool) {
+	if s == nil || s.cluster != now.cluster || s.revision > now.revision || s.bytes > small || now.bytes > small {
+		return nil, false
 	}
-	equal := true
-	s.tree.Ascend(func(it item) bool {
-		other, _ := now.tree.Get(it)
-		equal = it == other
-		return equal
+	now.tree.Ascend(func(it item) bool {
+		if held, _ := s.tree.Get(it); held != it {
+			keys = append(keys, it.key())
+		}
+		return true
 	})
-	return equal
+	s.tree.Ascend(func(it item) bool {
+		if !now.tree.Has(it) {
+			keys = append(keys, it.key())
+		}
+		return true
+	})
+	return keys, true
 }
 
 // snapshot freezes what the state holds now. The tree is copied on write, so
