@@ -38,7 +38,7 @@ func (r *rig) nothingLeft(apps ...string) {
 	if diff := cmp.Diff([]string{"contents", "daemon", "files", "locks", "targets"}, r.below(r.state())); diff != "" {
 		r.t.Errorf("files below --state (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"contents", "history", "snapshots"}, r.below(r.lasting())); diff != "" {
+	if diff := cmp.Diff([]string{"contents", "daemon", "history", "snapshots"}, r.below(r.lasting())); diff != "" {
 		r.t.Errorf("files below --root (-want +got):\n%s", diff)
 	}
 	for _, app := range apps {
