@@ -155,8 +155,12 @@ func chooseContainer(pod []daemonset.Container, p *template.Profile, wanted stri
 	}
 	switch len(running) {
 	case 0:
-		return undecided(pod, p.Name, daemonset.Waiting, "%s does not run yet in %s; a container that is to have its files before "+
-			"is named with the pod label %s or the profile's container", processName(p), containerNames(pod), LabelContainer)
+		who := "container " + pod[0].Name + " does not run"
+		if len(pod) > 1 {
+			who = "none of " + containerNames(pod) + " runs"
+		}
+		return undecided(pod, p.Name, daemonset.Waiting, "%s %s yet; a container that is to have its files before "+
+			"is named with the pod label %s or the profile's container", who, processName(p), LabelContainer)
 	case 1:
 		return daemonset.Target{Container: running[0], Profile: p.Name}
 	}

@@ -34,7 +34,7 @@ func TestSidecarAlone(t *testing.T) {
 			away(r, p.Container("nginx"))
 			for range 2 { // the second agent has never seen the other
 				eventually(t, "nobody is taken for the server", func() error {
-					if len(r.said.lines("nginx does not run yet in logger")) == 0 {
+					if len(r.said.lines("container logger does not run nginx yet")) == 0 {
 						return errors.New("not said")
 					}
 					return nil
@@ -84,7 +84,7 @@ func TestSidecarFirst(t *testing.T) {
 	r.start()
 	p := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{{Name: "logger", Command: []string{"sleep", "1000000"}}}})
 	eventually(t, "nobody is taken for the server", func() error {
-		if len(r.said.lines("nginx does not run yet in logger")) == 0 {
+		if len(r.said.lines("container logger does not run nginx yet")) == 0 {
 			return errors.New("not said")
 		}
 		return nil
