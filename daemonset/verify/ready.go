@@ -66,18 +66,22 @@ func (pr *Proof) ready() error {
 // barren tells a master whose workers could not run, and which starts no others, from one that starts or ends: it
 // sleeps, without a child of the executable, and still does so after a while.
 func (pr *Proof) barren() bool {
-	for look := range 2 {
-		if look > 0 {
-			time.Sleep(settled)
-		}
-		m, err := readMask(pr.master.Pid(), pr.preset.Signal)
-		if !pr.preset.Blocks || err != nil || !m.idle() || look > 0 && pr.look() != nil {
+	if !pr.preset.Blocks || !pr.rests() {
+		return false
+	}
+	time.Sleep(settled)
+	return pr.look() == nil && pr.rests()
+}
+
+// rests says that the master sleeps, and had no child of the executable at the last look.
+func (pr *Proof) rests() bool {
+	m, err := readMask(pr.master.Pid(), pr.preset.Signal)
+	if err != nil || !m.idle() {
+		return false
+	}
+	for _, c := range pr.children {
+		if c.server {
 			return false
-		}
-		for _, c := range pr.children {
-			if c.server {
-				return false
-			}
 		}
 	}
 	return true
