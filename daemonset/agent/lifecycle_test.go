@@ -6,14 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-
-	"github.com/containerd/containerd/v2/pkg/namespaces"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
-	"github.com/podreload/podreload/daemonset/pods"
 	"github.com/podreload/podreload/nsenter"
 	"github.com/podreload/podreload/testenv"
 )
@@ -129,29 +125,7 @@ func TestFrozen(t *testing.T) {
 	r.start()
 	r.live(c, r.put("one"))
 	before := r.live(c, r.put("two"))
-	client, err := pods.Dial("unix://"+r.node.Socket(), "k8s.io")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	ctx := namespaces.WithNamespace(t.Context(), "k8s.io")
-	container, err := client.Containerd().LoadContainer(ctx, c.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	task, err := container.Task(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := task.Pause(ctx); err != nil {
-		t.Fatal(err)
-	}
-	resume := sync.OnceFunc(func() {
-		if err := task.Resume(context.WithoutCancel(ctx)); err != nil {
-			t.Error(err)
-		}
-	})
-	defer resume() // nobody can end it before
+	resume := freeze(t, r.node, c)
 	eventually(t, "the agent lets go of it", func() error {
 		if v := r.agent.View(); slices.ContainsFunc(v.Targets, func(v daemonset.TargetView) bool { return v.ContainerID == c.ID }) {
 			return fmt.Errorf("the view is %+v", v)
