@@ -51,10 +51,11 @@ func (a *Applier) Start(ctx context.Context, job Job) (daemonset.Status, error) 
 	job.did = &deed{}
 	rec := state.Record{Status: status}
 	err = a.start(ctx, job, &rec)
-	if good := a.better(job); good != nil && errors.Is(err, check.ErrUnproved) {
-		job.Snapshot = good // what the others still run with, where the newest is not taken
-		rec = state.Record{Status: status}
-		err = a.start(ctx, job, &rec)
+	if errors.Is(err, check.ErrUnproved) {
+		if good := a.better(job); good != nil { // what the others still run with, where the newest is not taken
+			job.Snapshot, rec = good, state.Record{Status: status}
+			err = a.start(ctx, job, &rec)
+		}
 	}
 	if err != nil && rec.Next == nil {
 		return rec.Status, err // nothing is begun
