@@ -117,6 +117,9 @@ func TestChildHoldsNothing(t *testing.T) {
 	if kept := dataOf(t, proc); len(kept) > 0 {
 		t.Errorf("it has the shim's variables or stack: %q", kept)
 	}
+	if size := privateOf(t, proc); size > 4*os.Getpagesize() {
+		t.Errorf("it has %d bytes that are not the program's, more than a page of its own and three of a stack", size)
+	}
 	if child.MntNS != mustInfo(t, p.Pid()).MntNS {
 		t.Error("it is in another mount namespace than the container")
 	}
@@ -147,8 +150,27 @@ func dataOf(t *testing.T, proc string) (named []string) {
 	return named
 }
 
+// privateOf is how much memory without a name a process may use, in bytes.
+func privateOf(t *testing.T, proc string) (size int) {
+	t.Helper()
+	maps, err := os.ReadFile(proc + "/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(maps)) {
+		var start, end uint64
+		if _, err := fmt.Sscanf(line, "%x-%x", &start, &end); err != nil {
+			t.Fatal(err)
+		}
+		if fields := strings.Fields(line); len(fields) == 5 && fields[1] != "---p" { // what is reserved has no pages
+			size += int(end - start)
+		}
+	}
+	return size
+}
+
 // trace starts a shim with this thread as its tracer, as nsenter does but for that,
-// and gives it the request. Its threads and its child stop at their birth.
+// and gives it the request. Its threads, its messenger and that one's child stop at their birth.
 func trace(t *testing.T, p *process, request []byte) (shim int) {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -174,7 +196,7 @@ func trace(t *testing.T, p *process, request []byte) (shim int) {
 	if status := awaitStop(t, process.Pid); !status.Stopped() {
 		t.Fatalf("the shim did not stop at its start: %#x", status)
 	}
-	if err := unix.PtraceSetOptions(process.Pid, unix.PTRACE_O_TRACECLONE); err != nil {
+	if err := unix.PtraceSetOptions(process.Pid, unix.PTRACE_O_TRACECLONE|unix.PTRACE_O_TRACEVFORK); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.PtraceCont(process.Pid, 0); err != nil {
@@ -194,10 +216,11 @@ func trace(t *testing.T, p *process, request []byte) (shim int) {
 	return process.Pid
 }
 
-// awaitBirth lets a traced shim's threads run until it has a child, which is stopped
+// awaitBirth lets a traced shim's threads and its messenger run until there is a child inside, which is stopped
 // before its first instruction.
 func awaitBirth(t *testing.T, shim int) (child int) {
 	t.Helper()
+	node := mustInfo(t, os.Getpid()).PIDNS
 	for {
 		var status unix.WaitStatus
 		pid, err := unix.Wait4(-shim, &status, unix.WALL, nil)
@@ -210,7 +233,7 @@ func awaitBirth(t *testing.T, shim int) (child int) {
 		if !status.Stopped() {
 			continue // a thread ended
 		}
-		if _, err := os.Stat(fmt.Sprintf("/proc/%d/task/%d", shim, pid)); err != nil {
+		if info, err := nsenter.ReadInfo(pid); err == nil && info.PIDNS != node {
 			return pid
 		}
 		signal := status.StopSignal()

@@ -11,7 +11,7 @@ import (
 
 // cross joins the namespaces with this thread, which has to be locked, and has the request
 // handled. The error is a frame.Fault.
-func (in request) cross(handle Handler, m *messenger) ([]byte, error) {
+func (in request) cross(handle Handler, m messenger) ([]byte, error) {
 	// setns(2) into a mount namespace wants filesystem attributes that are not
 	// shared with other threads.
 	if err := unix.Unshare(unix.CLONE_FS); err != nil {
@@ -22,8 +22,7 @@ func (in request) cross(handle Handler, m *messenger) ([]byte, error) {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return nil, fault("separate the thread", err)
 	}
-	// This is the node's procfs, and the main thread's table, which is this thread's: only the
-	// messenger, and that has a thread of its own by now, has another.
+	// This is the node's procfs, and the main thread's table, which is that of all.
 	self, err := unix.Open("/proc/self/fd", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fault("open /proc/self/fd", err)

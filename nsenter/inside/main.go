@@ -11,8 +11,8 @@ import (
 	"github.com/podreload/podreload/nsenter/frame"
 )
 
-// Until the messenger has a thread of its own the main goroutine has this one: what is said of
-// the main thread is what is seen of the process, and its descriptors are what /proc/self/fd lists.
+// What is said of the main thread is what is seen of the process, and the messenger ends with the thread that it comes
+// from. The main one ends last.
 func init() { runtime.LockOSThread() }
 
 // Handler does the request's work. It is called on a thread that is inside the
@@ -35,14 +35,11 @@ func Main(handle Handler) {
 	unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(unsafe.StringData("podreload-shim\x00"))), 0, 0, 0)
 
+	prepare()
 	m, err := newMessenger()
 	if err != nil {
 		os.Exit(1) // nobody there to be told
 	}
-	go endWithAgent()
-	prepare()
-
-	<-m.stripped
 	// Whichever thread is woken by the request serves it: to wake the main one from there would
 	// be a twentieth of a crossing, measured.
 	runtime.UnlockOSThread()
@@ -51,24 +48,49 @@ func Main(handle Handler) {
 	if err != nil {
 		os.Exit(1)
 	}
+	if err := tieToAgent(); err != nil {
+		os.Exit(1)
+	}
 	reply, err := in.cross(handle, m)
 	kind := frame.Reply
 	if fault := (frame.Fault{}); errors.As(err, &fault) {
 		kind, reply = frame.Failure, fault.Encode()
 	}
+	untie()
 	if _, err := agent.Write(append(frame.Header(kind, len(reply)), reply...)); err != nil {
 		os.Exit(1)
 	}
-	select {} // until the agent has read it
+	m.end()
+	awaitEnd(-1) // what is left of the request in the socket would be an error to the agent before it has read the reply
 }
 
-// endWithAgent waits for the other end of the socket to close. It has a thread to
-// itself from the start: to get one later takes time.
-func endWithAgent() {
-	end := []unix.PollFd{{Fd: socket, Events: unix.POLLRDHUP}}
+// tieToAgent has the kernel kill the process group, the messenger and the child included, when the agent's end of the
+// socket closes, wherever the threads are then (fcntl(2), F_SETSIG). Whatever else happened to the socket would be taken for that, but
+// between request and reply nothing does: before and after, who reads or writes finds out.
+func tieToAgent() error {
+	if _, err := unix.FcntlInt(socket, unix.F_SETOWN, -os.Getpid()); err != nil {
+		return err
+	}
+	if _, err := unix.FcntlInt(socket, unix.F_SETSIG, int(unix.SIGKILL)); err != nil {
+		return err
+	}
+	if _, err := unix.FcntlInt(socket, unix.F_SETFL, unix.O_NONBLOCK|unix.O_ASYNC); err != nil {
+		return err
+	}
+	if awaitEnd(0) { // before it was tied
+		return unix.EPIPE
+	}
+	return nil
+}
+
+func untie() { unix.FcntlInt(socket, unix.F_SETFL, unix.O_NONBLOCK) }
+
+// awaitEnd waits some milliseconds, or without an end, for the agent's end to close.
+func awaitEnd(timeout int) bool {
 	for {
-		if _, err := unix.Poll(end, -1); !errors.Is(err, unix.EINTR) {
-			unix.Kill(0, unix.SIGKILL) // the process group: the child too, if there is one
+		n, err := unix.Poll([]unix.PollFd{{Fd: socket, Events: unix.POLLRDHUP}}, timeout)
+		if !errors.Is(err, unix.EINTR) {
+			return n > 0
 		}
 	}
 }

@@ -2,9 +2,7 @@ package inside
 
 import (
 	"bytes"
-	"os"
 	"strconv"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,11 +18,10 @@ const warmth = 128 << 10
 // prepare does to this process's memory, while nobody waits, what makes its one
 // request quick.
 //
-// No page but those of the program, and those that cloneAndSignal takes back for its
-// own frame, goes to a child: madvise(2), MADV_DONTFORK. To clone it then copies
-// hardly any page tables, which was most of what a clone cost (half of a whole
+// No page but those of the program, and those that newMessenger gives it, goes to the messenger, and so to its child: madvise(2), MADV_DONTFORK. To clone
+// them then copies hardly any page tables, which was most of what a clone cost (half of a whole
 // crossing, measured), and leaves a container that traces the child little to read. It
-// is an economy and no fence: what the runtime takes later is copied. What the child must not have withhold sees to.
+// is an economy and no fence: what the child must not have confine sees to.
 //
 // What the request will touch is mapped now (MADV_POPULATE_WRITE and _READ, of Linux
 // 5.14): to do so page by page takes a twentieth of a crossing, measured.
@@ -60,18 +57,6 @@ func prepare() {
 			m.advise(unix.MADV_POPULATE_WRITE)
 		}
 	}
-}
-
-// withhold keeps the pages that a variable is on from every child. It depends on nothing that can be
-// other than expected, as prepare does on /proc/self/maps; that it cannot be done is an error.
-func withhold(variable unsafe.Pointer, size uintptr) error {
-	page := uintptr(os.Getpagesize())
-	start := uintptr(variable) &^ (page - 1)
-	end := (uintptr(variable) + size + page - 1) &^ (page - 1)
-	if _, _, errno := unix.RawSyscall(unix.SYS_MADVISE, start, end-start, unix.MADV_DONTFORK); errno != 0 {
-		return errno
-	}
-	return nil
 }
 
 // mapping is a private mapping of memory.

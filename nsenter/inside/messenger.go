@@ -1,207 +1,98 @@
 package inside
 
 import (
+	"errors"
 	"os"
-	"runtime"
-	"sync/atomic"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// messenger is the thread that has the child. It waits for its errand on a line
-// of its own, a socket, over which the one that crosses sends it the signal's number and
-// the two pidfds: its descriptor table holds nothing else.
+// ErrInterrupted: something killed the child that was to send the signal.
+var ErrInterrupted = errors.New("a process in the container ended the one that was to send the signal")
+
+// messenger is the process that has the child, cloned ahead, while nobody waits: see kit for what it is. It waits for its errand on a line
+// of its own, a socket, over which the thread that crosses sends it the signal's number and the two pidfds.
 type messenger struct {
-	line int // the crossing thread's end
-
-	stripped chan struct{} // closed when all that takes its time is done
-	err      error         // why that could not be done: set before it is closed
-
-	born  atomic.Uint32 // not 0 when child and errno are set; a futex
-	child int
-	errno syscall.Errno
+	line  int // this process's end
+	pidfd int
 }
 
-// The messenger's descriptors. The two that come with the errand get the lowest
-// numbers that are free, and the filter knows them.
-const (
-	lineFd   = 0 // and then the pidfd to signal through
-	intoFd   = 1
-	signalFd = 2
-)
-
-// childNamespaces are all but the user namespace, in which the child would be under the container's root, and
-// the time namespace, which no thread of several can join. Through the child's /proc/PID/net anyone in the container
-// sees the network that it has: proc(5) asks for no permission there.
-const childNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
-
-func newMessenger() (*messenger, error) {
+// newMessenger clones it. That wants the main thread, since the messenger ends with the thread that it comes from, and memory as prepare
+// leaves it.
+func newMessenger() (messenger, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return messenger{}, err
 	}
-	m := &messenger{line: pair[0], stripped: make(chan struct{})}
-	errand.data.Base = &errand.signal[0]
-	errand.data.SetLen(len(errand.signal))
-	errand.header.Iov, errand.header.Control = &errand.data, (*byte)(unsafe.Pointer(&errand.control))
-	errand.header.SetIovlen(1)
-	errand.header.SetControllen(unix.CmsgSpace(2 * 4))
-	go func() {
-		runtime.LockOSThread() // for good: nothing else is to run on what is left of this thread
-		filter, err := strip(pair[1])
-		m.err = err
-		close(m.stripped)
-		if err == nil {
-			m.serve(filter, uintptr(os.Getpagesize()))
-		}
-	}()
-	return m, nil
+	defer unix.Close(pair[1])
+	k, err := newKit()
+	if err != nil {
+		return messenger{}, err
+	}
+	// Go's handlers must not run there, which is no Go program any more.
+	var all, mask unix.Sigset_t
+	for i := range all.Val {
+		all.Val[i] = ^all.Val[i]
+	}
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &mask); err != nil {
+		return messenger{}, err
+	}
+	errno := bear(k, uintptr(pair[1]), uintptr(os.Getpagesize()))
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil); err != nil {
+		return messenger{}, err
+	}
+	if errno != 0 {
+		return messenger{}, errno
+	}
+	return messenger{line: pair[0], pidfd: int(k.messenger)}, nil
 }
 
 // send has the signal sent from inside. What the request opened is closed
 // meanwhile: to let go of a file that was replaced can take the filesystem as long
 // as all the rest.
-//
-// It is the crossing thread that waits for the child's end, and it does so in the kernel. A channel from
-// one locked thread to another goes by way of a third, and each of them is woken on a processor that
-// may be asleep: a tenth of a crossing without files, measured.
-func (m *messenger) send(in request, sig int) error {
+func (m messenger) send(in request, sig int) error {
 	if in.signal < 0 {
 		return unix.ESRCH
 	}
-	if m.err != nil {
-		return m.err
-	}
-	if err := unix.Sendmsg(m.line, []byte{byte(sig)}, unix.UnixRights(in.into, in.signal), nil, unix.MSG_NOSIGNAL); err != nil {
+	// EPIPE: it has ended, and its end says why.
+	if err := unix.Sendmsg(m.line, []byte{byte(sig)}, unix.UnixRights(in.into, in.signal), nil, unix.MSG_NOSIGNAL); err != nil && err != unix.EPIPE {
 		return err
 	}
-	unix.CloseRange(uint(in.into), 1<<31-1, 0) // it was the first; what is below is the runtime's
-	for m.born.Load() == 0 {
-		unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&m.born)), futexWait, 0, 0, 0, 0)
-	}
-	if m.errno != 0 {
-		return m.errno
-	}
-	return outcome(m.child)
+	unix.CloseRange(uint(in.into), 1<<31-1, 0) // it was the first; what is below is the runtime's and the messenger's
+	return outcome()
 }
 
-// strip leaves this thread, and so the child that will be cloned from it, with
-// one end of the line and every signal blocked, and makes the filter that takes from it what system calls
-// it will not need.
-func strip(line int) (*unix.SockFprog, error) {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_FILES); err != nil {
-		return nil, err
-	}
-	if err := unix.Dup3(line, lineFd, unix.O_CLOEXEC); err != nil {
-		return nil, err
-	}
-	if err := unix.CloseRange(lineFd+1, 1<<31-1, 0); err != nil {
-		return nil, err
-	}
-	if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
-		return nil, err
-	}
-	// Go's handlers must not run in the child, which is no Go program any more.
-	all := unix.Sigset_t{}
-	for i := range all.Val {
-		all.Val[i] = ^all.Val[i]
-	}
-	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, nil); err != nil {
-		return nil, err
-	}
-	// That of the process is its main thread's alone.
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return nil, err
-	}
-	if err := withhold(unsafe.Pointer(&only), unsafe.Sizeof(only)); err != nil {
-		return nil, err
-	}
-	return makeFilter(), nil
-}
-
-// serve is all that the thread does from there on. First it confines itself; then it waits for the errand, which
-// may never come, and says whom it has sent. It does not return.
-//
-// Go's runtime must not come to need what the filter refuses, memory or another thread: it would end the
-// process for that. It needs them where something is allocated, where a pointer is stored while it collects
-// garbage, and where a function starts, which is where it makes the stack larger or smaller and lets others run. So all
-// room is there before (errand, only), what is stored are numbers, and no function here starts that way
-// (go:nosplit; those of package syscall are the same, and the linker sees to it that the stack is enough). The two calls
-// that may take long let the runtime go on without this thread (Syscall6, not RawSyscall6). It comes back from
-// the first of them alone, and for that takes no more than a turn.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func (m *messenger) serve(filter *unix.SockFprog, page uintptr) {
-	m.child, m.errno = deliver(filter, page)
-	m.born.Store(1)
-	syscall.RawSyscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&m.born)), futexWake, 1, 0, 0, 0)
+// outcome waits for what ends first, and how it ends is the answer: the messenger if it could not do its errand, else the child,
+// which is this process's too (CLONE_PARENT). Whichever thread has cloned them, all may wait: wait(2). The runtime is not told (RawSyscall6): it
+// would start a thread to go on without this one, with nothing to do.
+func outcome() error {
+	var status unix.WaitStatus
 	for {
-		syscall.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(&m.born)), futexWait, 1, 0, 0, 0) // until the process ends
-	}
-}
-
-// deliver confines the thread, takes the errand, and has the child send the signal: its outcome is the answer.
-//
-//go:nosplit
-//go:norace
-//go:nocheckptr
-func deliver(filter *unix.SockFprog, page uintptr) (child int, errno syscall.Errno) {
-	if filter != nil {
-		// EINVAL: CONFIG_SECCOMP_FILTER.
-		_, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(filter)), 0, 0, 0)
-		if errno != 0 && errno != unix.EINVAL {
-			return 0, errno
+		_, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&status)), unix.WALL, 0, 0, 0)
+		if errno == 0 {
+			break
+		}
+		if errno != unix.EINTR {
+			return errno
 		}
 	}
-	n, _, errno := syscall.Syscall6(unix.SYS_RECVMSG, lineFd, uintptr(unsafe.Pointer(&errand.header)), unix.MSG_CMSG_CLOEXEC, 0, 0, 0)
-	if errno != 0 {
-		return 0, errno
+	switch {
+	case !status.Exited():
+		return ErrInterrupted
+	case status.ExitStatus() != 0:
+		return syscall.Errno(status.ExitStatus())
 	}
-	if n != uintptr(len(errand.signal)) {
-		return 0, unix.EPIPE
-	}
-	if _, _, errno = syscall.RawSyscall6(unix.SYS_SETNS, intoFd, childNamespaces, 0, 0, 0, 0); errno != 0 {
-		return 0, errno
-	}
-	if _, _, errno = syscall.RawSyscall6(unix.SYS_DUP3, signalFd, lineFd, unix.O_CLOEXEC, 0, 0, 0); errno != 0 {
-		return 0, errno
-	}
-	if _, _, errno = syscall.RawSyscall6(unix.SYS_CLOSE_RANGE, lineFd+1, 1<<31-1, 0, 0, 0, 0); errno != 0 {
-		return 0, errno
-	}
-	if _, _, errno = syscall.RawSyscall6(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&only.header)), uintptr(unsafe.Pointer(&only.kill)), 0, 0, 0, 0); errno != 0 {
-		return 0, errno
-	}
-	pid, errno := cloneAndSignal(uintptr(errand.signal[0]), page)
-	return int(pid), errno
+	return nil
 }
 
-// errand is what comes over the line, and the room for it.
-var errand struct {
-	header  unix.Msghdr
-	data    unix.Iovec
-	signal  [1]byte
-	control [4]uint64 // the two pidfds, with their header of 16 bytes
+// end ends the messenger and reaps it, or that would be left to init. If it was reaped already nothing is done: its
+// number may be another's, its pidfd is not.
+func (m messenger) end() {
+	if unix.PidfdSendSignal(m.pidfd, unix.SIGKILL, nil, 0) != nil {
+		return
+	}
+	for unix.Waitid(unix.P_PIDFD, m.pidfd, nil, unix.WEXITED|unix.WALL, nil) == unix.EINTR {
+	}
 }
-
-// only is what the thread may give to the calls that could be abused, as variables, so that the filter knows
-// where they are. They are not in the child's memory, and there is no call left to put anything in
-// their place: what the filter has to allow for the child to be made is of no use to the child.
-var only = struct {
-	header unix.CapUserHeader
-	kill   [2]unix.CapUserData // the child's one capability
-	fork   [8]uint64           // struct clone_args, of Linux 5.3: a memory of its own, no namespaces, no signal at its end
-}{
-	header: unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3},
-	kill:   [2]unix.CapUserData{{Effective: 1 << unix.CAP_KILL, Permitted: 1 << unix.CAP_KILL}},
-}
-
-// What is asked of a futex that no other process has: linux/futex.h.
-const (
-	futexWait = 0 | 1<<7
-	futexWake = 1 | 1<<7
-)

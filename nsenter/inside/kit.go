@@ -1,0 +1,77 @@
+package inside
+
+import (
+	"fmt"
+	"os"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// kit is what the messenger has of this process's memory beside the program and a little of a stack. It is in a page that has nothing else.
+type kit struct {
+	birth     cloneArgs // of the messenger
+	messenger int32     // its pidfd
+
+	user      uintptr
+	processes unix.Rlimit
+	self      unix.CapUserHeader
+	all       [2]unix.CapUserData // the capabilities that this process has
+	kill      [2]unix.CapUserData // the child's one
+	filter    unix.SockFprog
+	rules     [maxRules]unix.SockFilter
+
+	errand  unix.Msghdr // what comes over the line, and the room for it
+	data    unix.Iovec
+	signal  [1]byte
+	control [4]uint64 // the two pidfds, with their header of 16 bytes
+}
+
+// cloneArgs is struct clone_args as of Linux 5.3: clone(2). All zero is a process with a memory of
+// its own, and no signal at its end, which would only stop another thread at its work.
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
+}
+
+// firstUser is the user of a messenger in a shim with the number 0. Numbers of processes have 22 bits at most (proc_sys_kernel(5), pid_max), so
+// each messenger on a node has another user, and one that nobody is.
+const firstUser = 0xf0000000
+
+func newKit() (*kit, error) {
+	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
+	if err != nil {
+		return nil, err
+	}
+	if len(page) < int(unsafe.Sizeof(kit{})) {
+		return nil, unix.E2BIG
+	}
+	k := (*kit)(unsafe.Pointer(&page[0]))
+	k.birth = cloneArgs{flags: unix.CLONE_PIDFD, pidfd: uint64(uintptr(unsafe.Pointer(&k.messenger)))}
+
+	// The messenger and its child are the two processes that this user may have (RLIMIT_NPROC, which does not count for root):
+	// the filter lets the clone through, and a child that is traced could go on with it.
+	k.user = firstUser + uintptr(os.Getpid())
+	k.processes = unix.Rlimit{Cur: 2, Max: 2}
+	k.self = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capget(&k.self, &k.all[0]); err != nil {
+		return nil, err
+	}
+	for i := range k.all {
+		k.all[i].Inheritable = 0
+	}
+	k.kill[0] = unix.CapUserData{Effective: 1 << unix.CAP_KILL, Permitted: 1 << unix.CAP_KILL}
+
+	rules := k.makeRules()
+	if len(rules) > maxRules {
+		return nil, fmt.Errorf("the filter has %d rules", len(rules))
+	}
+	copy(k.rules[:], rules)
+	k.filter = unix.SockFprog{Len: uint16(len(rules)), Filter: &k.rules[0]}
+
+	k.data.Base = &k.signal[0]
+	k.data.SetLen(len(k.signal))
+	k.errand.Iov, k.errand.Control = &k.data, (*byte)(unsafe.Pointer(&k.control))
+	k.errand.SetIovlen(1)
+	k.errand.SetControllen(unix.CmsgSpace(2 * 4))
+	return k, nil
+}

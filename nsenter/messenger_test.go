@@ -1,0 +1,89 @@
+package nsenter_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/podreload/podreload/nsenter"
+	"github.com/podreload/podreload/testenv"
+)
+
+// The messenger waits beside its shim with one end of a line. It is nobody's user, and may make one process.
+func TestMessengerHoldsNothing(t *testing.T) {
+	p, s := start(t, "plain"), sealed(t)
+	needsDead(t, p)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Cross(ctx, p.Process, p.Process, write(t, "/dead/dir/x", ""))
+	}()
+	defer func() { cancel(); <-done }()
+	shim := shimProcess(t).Pid
+	messenger := messengerOf(t, shim)
+
+	proc := fmt.Sprintf("/proc/%d", messenger)
+	if fds := descriptors(t, proc); len(fds) != 1 || !strings.HasPrefix(fds[0], "socket:") {
+		t.Errorf("it holds %v", fds)
+	}
+	if kept := dataOf(t, proc); len(kept) > 0 {
+		t.Errorf("it has the shim's variables or stack: %q", kept)
+	}
+	user := fmt.Sprint(0xf0000000 + shim)
+	status := status(t, messenger)
+	for key, want := range map[string]string{
+		"Threads": "1", "NoNewPrivs": "1", "Seccomp": "2", "Uid": strings.Join([]string{user, user, user, user}, "\t"),
+		"CapInh": "0000000000000000", "CapAmb": "0000000000000000", "SigBlk": "fffffffffffbfeff",
+	} {
+		if status[key] != want {
+			t.Errorf("%s is %q, want %q", key, status[key], want)
+		}
+	}
+	limits, err := os.ReadFile(proc + "/limits")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Fields("Max processes 2 2 processes"); !strings.Contains(strings.Join(strings.Fields(string(limits)), " "), strings.Join(want, " ")) {
+		t.Errorf("its limits are\n%s", limits)
+	}
+}
+
+// messengerOf awaits the child of a shim that has shed what it came with.
+func messengerOf(t *testing.T, shim int) (pid int) {
+	t.Helper()
+	testenv.Await(t, func() bool {
+		children, err := nsenter.Children(shim)
+		if err != nil || len(children) != 1 {
+			return false
+		}
+		pid = children[0]
+		return statusOf(t, fmt.Sprintf("/proc/%d", pid))["Seccomp"] == "2"
+	})
+	return pid
+}
+
+// Whether it had an errand or not, a shim that has answered ends its messenger, and leaves no zombie to init.
+func TestMessengerEnds(t *testing.T) {
+	p := start(t, "quiet")
+	for name, signal := range map[string]*nsenter.Process{"no signal": nil, "signal": p.Process} {
+		t.Run(name, func(t *testing.T) {
+			s := sealed(t)
+			s.KeepSpare()
+			shim := spareShim(t, make(map[int]bool))
+			messenger := messengerOf(t, shim.Pid())
+			if _, err := s.Cross(t.Context(), p.Process, signal, write(t, "/etc/x", name)); err != nil {
+				t.Fatal(err)
+			}
+			if err := shim.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if info, err := nsenter.ReadInfo(messenger); !errors.Is(err, nsenter.ErrGone) {
+				t.Errorf("the messenger is still there: %+v, %v", info, err)
+			}
+		})
+	}
+}
