@@ -88,6 +88,7 @@ var wanted = []struct {
 	{unix.CAP_SYS_CHROOT, "SYS_CHROOT", "to join mount namespaces"},
 	{unix.CAP_SYS_PTRACE, "SYS_PTRACE", "to see who a process is"},
 	{unix.CAP_KILL, "KILL", "to signal"},
+	{unix.CAP_SETUID, "SETUID", "to signal as a user who is nobody else"},
 	{unix.CAP_CHOWN, "CHOWN", "to give files their owner"},
 	{unix.CAP_FOWNER, "FOWNER", "to give files their mode"},
 	{unix.CAP_DAC_OVERRIDE, "DAC_OVERRIDE", "to write in the container's directories"},
