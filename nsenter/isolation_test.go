@@ -95,7 +95,7 @@ func TestChildHoldsNothing(t *testing.T) {
 	p := start(t, "quiet")
 	runtime.LockOSThread() // ptrace(2): all requests of one tracer come from one thread
 	defer runtime.UnlockOSThread()
-	shim := trace(t, p, write(t, "/etc/x", ""))
+	shim, _ := trace(t, p, write(t, "/etc/x", ""))
 
 	child := mustInfo(t, awaitBirth(t, shim))
 	if child.PIDNS != mustInfo(t, p.Pid()).PIDNS {
@@ -170,8 +170,8 @@ func privateOf(t *testing.T, proc string) (size int) {
 }
 
 // trace starts a shim with this thread as its tracer, as nsenter does but for that,
-// and gives it the request. Its threads, its messenger and that one's child stop at their birth.
-func trace(t *testing.T, p *process, request []byte) (shim int) {
+// and gives it the request as its agent. Its threads, its messenger and that one's child stop at their birth.
+func trace(t *testing.T, p *process, request []byte) (shim int, agent *os.File) {
 	t.Helper()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -179,7 +179,8 @@ func trace(t *testing.T, p *process, request []byte) (shim int) {
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "shim")
 	defer theirs.Close()
-	t.Cleanup(func() { unix.Close(pair[0]) })
+	agent = os.NewFile(uintptr(pair[0]), "agent")
+	t.Cleanup(func() { agent.Close() })
 	process, err := os.StartProcess(binary, []string{"podreload-shim"}, &os.ProcAttr{
 		Dir: "/", Env: []string{}, Files: []*os.File{theirs}, Sys: &syscall.SysProcAttr{Setsid: true, Ptrace: true},
 	})
@@ -213,7 +214,7 @@ func trace(t *testing.T, p *process, request []byte) (shim int) {
 	if _, err := unix.Write(pair[0], request); err != nil {
 		t.Fatal(err)
 	}
-	return process.Pid
+	return process.Pid, agent
 }
 
 // awaitBirth lets a traced shim's threads and its messenger run until there is a child inside, which is stopped

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -66,5 +67,42 @@ func TestAgentIsKilled(t *testing.T) {
 	defer cancel()
 	if err := hanging.Wait(ctx); err != nil {
 		t.Errorf("the shim lives on: %v", err)
+	}
+}
+
+// TestAgentIsKilledWhileChildIsHeld: the shim waits in the kernel for a child that a container holds, and ends with
+// its agent all the same, and the child with it.
+func TestAgentIsKilledWhileChildIsHeld(t *testing.T) {
+	p := start(t, "quiet")
+	runtime.LockOSThread() // ptrace(2): all requests of one tracer come from one thread
+	defer runtime.UnlockOSThread()
+	shim, agent := trace(t, p, write(t, "/etc/x", ""))
+	child := awaitBirth(t, shim)
+	if err := agent.Close(); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(20*time.Second, func() { unix.Kill(-shim, unix.SIGKILL) })
+	ended := make(map[int]bool)
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-shim, &status, unix.WALL, nil) // each thread, the messenger and the child
+		if errors.Is(err, unix.ECHILD) {
+			break
+		}
+		if err == nil && status.Stopped() {
+			err = unix.PtraceCont(pid, 0)
+		}
+		if err != nil && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.ESRCH) { // it was killed in its stop
+			t.Fatal(err)
+		}
+		if ended[pid] = status.Signaled(); ended[pid] && status.Signal() != unix.SIGKILL {
+			t.Errorf("process %d ended by %v", pid, status.Signal())
+		}
+	}
+	if !late.Stop() {
+		t.Error("they lived on")
+	}
+	if !ended[shim] || !ended[child] {
+		t.Errorf("the shim, %d, or the child, %d, was not killed: %v", shim, child, ended)
 	}
 }

@@ -84,7 +84,7 @@ func catch(t *testing.T) *caught {
 	p := start(t, "quiet")
 	runtime.LockOSThread() // ptrace(2): all requests of one tracer come from one thread
 	t.Cleanup(runtime.UnlockOSThread)
-	shim := trace(t, p, write(t, "/etc/x", ""))
+	shim, _ := trace(t, p, write(t, "/etc/x", ""))
 	c := &caught{t: t, container: p.Pid(), pid: awaitBirth(t, shim)}
 	t.Cleanup(func() {
 		unix.Kill(-shim, unix.SIGKILL)
