@@ -102,17 +102,18 @@ func (d *daemon) settled(ctx context.Context, targets int) error {
 // that they share counted in part (proc(5), smaps_rollup).
 type memory struct{ rss, pss int64 }
 
-// memory is that of the daemon and of the shim that it keeps waiting.
+// memory is that of the daemon, of the shim that it keeps waiting, and of that one's messenger.
 func (d *daemon) memory() (memory, error) {
-	pids, err := nsenter.Children(d.cmd.Process.Pid)
-	if err != nil {
-		return memory{}, err
-	}
 	var m memory
-	for _, pid := range append(pids, d.cmd.Process.Pid) {
-		if err := m.add(pid); err != nil {
+	for todo := []int{d.cmd.Process.Pid}; len(todo) > 0; todo = todo[1:] {
+		if err := m.add(todo[0]); err != nil {
 			return memory{}, err
 		}
+		pids, err := nsenter.Children(todo[0])
+		if err != nil {
+			return memory{}, err
+		}
+		todo = append(todo, pids...)
 	}
 	return m, nil
 }
