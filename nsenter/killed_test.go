@@ -76,9 +76,9 @@ func TestAgentIsKilledWhileChildIsHeld(t *testing.T) {
 	p := start(t, "quiet")
 	runtime.LockOSThread() // ptrace(2): all requests of one tracer come from one thread
 	defer runtime.UnlockOSThread()
-	shim, agent := trace(t, p, write(t, "/etc/x", ""))
+	shim, life := trace(t, p, write(t, "/etc/x", ""))
 	child := awaitBirth(t, shim)
-	if err := agent.Close(); err != nil {
+	if err := life.Close(); err != nil {
 		t.Fatal(err)
 	}
 	late := time.AfterFunc(20*time.Second, func() { unix.Kill(-shim, unix.SIGKILL) })

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/podreload/podreload/nsenter"
+	"github.com/podreload/podreload/shim"
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -23,8 +27,7 @@ func TestMessengerHoldsNothing(t *testing.T) {
 		s.Cross(ctx, p.Process, p.Process, write(t, "/dead/dir/x", ""))
 	}()
 	defer func() { cancel(); <-done }()
-	shim := shimProcess(t).Pid
-	messenger := messengerOf(t, shim)
+	messenger := messengerOf(t, shimProcess(t).Pid)
 
 	proc := fmt.Sprintf("/proc/%d", messenger)
 	if fds := descriptors(t, proc); len(fds) != 1 || !strings.HasPrefix(fds[0], "socket:") {
@@ -33,8 +36,11 @@ func TestMessengerHoldsNothing(t *testing.T) {
 	if kept := dataOf(t, proc); len(kept) > 0 {
 		t.Errorf("it has the shim's variables or stack: %q", kept)
 	}
-	user := fmt.Sprint(0xf0000000 + shim)
 	status := status(t, messenger)
+	user, _, _ := strings.Cut(status["Uid"], "\t")
+	if n, err := strconv.ParseUint(user, 10, 32); err != nil || n < 1<<31 {
+		t.Errorf("its user is %s", user)
+	}
 	for key, want := range map[string]string{
 		"Threads": "1", "NoNewPrivs": "1", "Seccomp": "2", "Uid": strings.Join([]string{user, user, user, user}, "\t"),
 		"CapInh": "0000000000000000", "CapAmb": "0000000000000000", "SigBlk": "fffffffffffbfeff",
@@ -73,17 +79,39 @@ func TestMessengerEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := sealed(t)
 			s.KeepSpare()
-			shim := spareShim(t, make(map[int]bool))
-			messenger := messengerOf(t, shim.Pid())
+			process := spareShim(t, make(map[int]bool))
+			messenger := messengerOf(t, process.Pid())
 			if _, err := s.Cross(t.Context(), p.Process, signal, write(t, "/etc/x", name)); err != nil {
 				t.Fatal(err)
 			}
-			if err := shim.Wait(t.Context()); err != nil {
+			if err := process.Wait(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			if info, err := nsenter.ReadInfo(messenger); !errors.Is(err, nsenter.ErrGone) {
 				t.Errorf("the messenger is still there: %+v, %v", info, err)
 			}
 		})
+	}
+}
+
+// That the messenger is ended, as by the kernel for want of memory, is no answer, and no container is blamed for it.
+func TestMessengerIsKilled(t *testing.T) {
+	p, s := start(t, "quiet"), sealed(t)
+	s.KeepSpare()
+	messenger := messengerOf(t, spareShim(t, make(map[int]bool)).Pid())
+	if err := unix.Kill(messenger, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Await(t, func() bool { return statusOf(t, fmt.Sprintf("/proc/%d", messenger))["State"] == "Z (zombie)" })
+	reply, err := s.Cross(t.Context(), p.Process, p.Process, write(t, "/etc/x", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := shim.DecodeResult(reply)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Signalled || res.Error == nil || !strings.Contains(res.Error.Error(), "by none in the container") {
+		t.Errorf("signalled: %v, %v", res.Signalled, res.Error)
 	}
 }

@@ -21,7 +21,7 @@ type Feature struct {
 // Probe tries what a crossing needs of the kernel and of the agent's own
 // privileges. It changes nothing.
 func Probe() []Feature {
-	return []Feature{probeKernel(), probePidfd(), probeOpenat2(), probeMemfd(), probeCapabilities(), probeHostPID()}
+	return []Feature{probeKernel(), probePidfd(), probeOpenat2(), probeMemfd(), probeSeccomp(), probeCapabilities(), probeHostPID()}
 }
 
 func probeKernel() Feature {
@@ -65,6 +65,15 @@ func probeOpenat2() Feature {
 	})
 	if f.Err = err; err == nil {
 		unix.Close(fd)
+	}
+	return f
+}
+
+// probeSeccomp asks for a filter that is nowhere: seccomp(2).
+func probeSeccomp() Feature {
+	f := Feature{Name: "seccomp", Detail: "filters work", Fix: "run a kernel with CONFIG_SECCOMP_FILTER"}
+	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, 0, 0, 0); err != unix.EFAULT {
+		f.Err = fmt.Errorf("no seccomp filters (%w): %w", err, ErrKernel)
 	}
 	return f
 }

@@ -17,6 +17,8 @@ import (
 type running struct {
 	process *os.Process
 	socket  *os.File
+	life    *os.File      // the kernel kills the shim, and all in its process group, when this is closed
+	into    identity      // the process that it enters; nobody's before
 	ended   chan struct{} // closed when it is reaped
 }
 
@@ -28,16 +30,22 @@ type running struct {
 // Whose the child is now depends: init's, or this process's if it is a subreaper
 // (PR_SET_CHILD_SUBREAPER), which then has to reap it. Should the number be free and
 // taken again before the last look, then by another shim, and what is taken from
-// that one's reap is no more than the notice that it has ended.
-func (r *running) reap() {
+// that one's reap is no more than the notice that it has ended. Left is called if something is left: a container may hold it.
+func (r *running) reap(left func()) {
 	group := -r.process.Pid
 	for unix.Waitid(unix.P_PID, r.process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
 	unix.Kill(group, unix.SIGKILL)
 	r.process.Wait()
-	for {
-		if _, err := unix.Wait4(group, nil, unix.WALL, nil); err != nil && err != unix.EINTR { // ECHILD: no more
+	r.life.Close()
+	for flags := unix.WALL | unix.WNOHANG; ; {
+		pid, err := unix.Wait4(group, nil, flags, nil)
+		if err != nil && err != unix.EINTR { // ECHILD: no more
 			break
+		}
+		if err == nil && pid == 0 {
+			left()
+			flags = unix.WALL
 		}
 	}
 	close(r.ended)
@@ -49,7 +57,7 @@ var shimEnv = []string{"GOMAXPROCS=1"}
 
 // spawn starts the binary in the node's PID namespace: nothing of the agent's
 // environment, directory, terminal or descriptors goes with it but one end of a
-// socket, as descriptor 0.
+// socket, as descriptor 0, and the end of a pipe, as descriptor 1.
 func spawn(binary int) (*running, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -62,20 +70,27 @@ func spawn(binary int) (*running, error) {
 		return nil, err
 	}
 	ours := os.NewFile(uintptr(pair[0]), "shim")
-	process, err := os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", binary), []string{"podreload-shim"}, &os.ProcAttr{
-		Dir:   "/",
-		Env:   shimEnv,
-		Files: []*os.File{theirs},
-		// A session and a process group of its own: the terminal's ^C is for the
-		// agent, which ends a shim in its own way. No Pdeathsig: it fires when the thread ends that
-		// started the shim (golang/go#27505); the socket's end does that job.
-		Sys: &syscall.SysProcAttr{Setsid: true},
-	})
+	until, life, err := os.Pipe()
 	if err != nil {
 		ours.Close()
 		return nil, err
 	}
-	return &running{process: process, socket: ours, ended: make(chan struct{})}, nil
+	defer until.Close()
+	process, err := os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", binary), []string{"podreload-shim"}, &os.ProcAttr{
+		Dir:   "/",
+		Env:   shimEnv,
+		Files: []*os.File{theirs, until},
+		// A session and a process group of its own: the terminal's ^C is for the
+		// agent, which ends a shim in its own way. No Pdeathsig: it fires when the thread ends that
+		// started the shim (golang/go#27505); the pipe's end does that job.
+		Sys: &syscall.SysProcAttr{Setsid: true},
+	})
+	if err != nil {
+		ours.Close()
+		life.Close()
+		return nil, err
+	}
+	return &running{process: process, socket: ours, life: life, ended: make(chan struct{})}, nil
 }
 
 // hasEnded asks the socket, whose other end the kernel closes as the process

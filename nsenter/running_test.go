@@ -40,7 +40,7 @@ func TestReapOrphan(t *testing.T) {
 	if err := r.process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	r.reap()
+	r.reap(func() {})
 	<-r.ended
 	for _, pid := range []int{shim.Process.Pid, child} {
 		if err := unix.Kill(pid, 0); !errors.Is(err, unix.ESRCH) {

@@ -36,7 +36,7 @@ type Shim struct {
 	refilling atomic.Bool   // one is being started
 
 	mu      sync.Mutex
-	hanging map[identity]*running // killed shims that are not reaped, by the process that they entered
+	hanging map[identity]*running // shims that are not gone when they should be, by the process that they entered
 }
 
 // identity names a process for good.
@@ -46,7 +46,7 @@ type identity struct {
 }
 
 // KeepSpare keeps one shim started, from now until Close, that waits for the next
-// request. It saves a crossing the larger part of its time, and costs a process
+// request. It saves a crossing the larger part of its time, and costs two processes
 // and some memory. Call it before the first Cross.
 func (s *Shim) KeepSpare() {
 	s.spare = make(chan *running, 1)
@@ -95,6 +95,9 @@ func (s *Shim) cross(ctx context.Context, into, signal *Process, request []byte)
 			s.reaper.Go(s.refill) // now that nobody waits for the processor
 		}
 	}()
+	s.mu.Lock()
+	r.into = identity{into.pid, into.start}
+	s.mu.Unlock()
 	stop := context.AfterFunc(ctx, r.kill)
 	reply, err := r.exchange(into, signal, request)
 	late := !stop()
@@ -102,32 +105,36 @@ func (s *Shim) cross(ctx context.Context, into, signal *Process, request []byte)
 	case err == nil:
 		return reply, nil
 	case late:
-		s.abandon(r, into)
+		s.hang(r)
 		return nil, overdue(ctx)
 	}
 	r.kill()
 	return nil, err
 }
 
-// abandon leaves a killed shim to itself. Until it is reaped no other follows it
-// to where it is, so that a container with a dead filesystem holds one slot and
+// hang notes a shim that was killed, or has left something inside that was. Until that is reaped no other follows it
+// to where it is, so that a container with a dead filesystem, or one that holds what it traces, holds one slot and
 // not all.
-func (s *Shim) abandon(r *running, into *Process) {
-	id := identity{into.pid, into.start}
+func (s *Shim) hang(r *running) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hanging[id] = r
-	s.reaper.Go(func() {
-		<-r.ended
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.hanging[id] == r {
-			delete(s.hanging, id)
-		}
-	})
+	select {
+	case <-r.ended:
+	default:
+		s.hanging[r.into] = r
+	}
 }
 
-// passable waits until no killed shim hangs where the next one is to go.
+// gone forgets a shim that is reaped.
+func (s *Shim) gone(r *running) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hanging[r.into] == r {
+		delete(s.hanging, r.into)
+	}
+}
+
+// passable waits until no such shim hangs where the next one is to go.
 func (s *Shim) passable(ctx context.Context, into *Process) error {
 	s.mu.Lock()
 	r := s.hanging[identity{into.pid, into.start}]
@@ -142,7 +149,7 @@ func (s *Shim) passable(ctx context.Context, into *Process) error {
 		if err := overdue(ctx); !errors.Is(err, ErrDeadline) {
 			return err
 		}
-		return fmt.Errorf("%w: process %d, killed before, has not ended; what filesystem does it wait for?", ErrStuck, r.process.Pid)
+		return fmt.Errorf("%w: process %d, killed before, has not ended; what filesystem does it wait for, or who traces what it left inside?", ErrStuck, r.process.Pid)
 	}
 }
 
@@ -214,7 +221,7 @@ func (s *Shim) start(ctx context.Context) (*running, error) {
 		if len(s.slots) < maxShims {
 			return nil, overdue(ctx)
 		}
-		return nil, fmt.Errorf("start the shim: %w (%d): look for processes podreload-shim in state D", ErrStuck, maxShims)
+		return nil, fmt.Errorf("start the shim: %w (%d): look for processes podreload-shim in state D, or traced", ErrStuck, maxShims)
 	}
 	return s.spawn()
 }
@@ -228,7 +235,8 @@ func (s *Shim) spawn() (*running, error) {
 		return nil, fmt.Errorf("start the shim: %w", err)
 	}
 	s.reaper.Go(func() {
-		r.reap()
+		r.reap(func() { s.hang(r) })
+		s.gone(r)
 		<-s.slots
 	})
 	return r, nil

@@ -35,14 +35,14 @@ const childFlags = unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PARENT
 //go:nosplit
 //go:norace
 //go:nocheckptr
-func bear(k *kit, line, page uintptr) syscall.Errno {
+func bear(k *kit, line, page uintptr) (pid uintptr, errno syscall.Errno) {
 	// The frames of the calls are below this one, within a page.
 	var here byte
 	frame := uintptr(unsafe.Pointer(&here)) &^ (page - 1)
 	syscall.RawSyscall6(unix.SYS_MADVISE, frame-page, 3*page, unix.MADV_DOFORK, 0, 0, 0)
-	pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&k.birth)), unsafe.Sizeof(k.birth), 0, 0, 0, 0)
+	pid, _, errno = syscall.RawSyscall6(unix.SYS_CLONE3, uintptr(unsafe.Pointer(&k.birth)), unsafe.Sizeof(k.birth), 0, 0, 0, 0)
 	if pid != 0 || errno != 0 {
-		return errno
+		return pid, errno
 	}
 	if errno = confine(k, line); errno == 0 {
 		errno = deliver(k)
@@ -85,9 +85,6 @@ func confine(k *kit, line uintptr) (errno syscall.Errno) {
 		return errno
 	}
 	_, _, errno = syscall.RawSyscall6(unix.SYS_PRCTL, unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&k.filter)), 0, 0, 0)
-	if errno == unix.EINVAL { // CONFIG_SECCOMP_FILTER
-		return 0
-	}
 	return errno
 }
 

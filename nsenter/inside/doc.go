@@ -20,7 +20,7 @@
 //
 // A shim started by exec inside the container's PID namespace instead would
 // hand the node's root to a container with CAP_SYS_PTRACE, by /proc/PID/root. What such a container makes of the child, and
-// through their memory of the messenger, is no more than the two are left with: signals to that one process.
+// through their memory of the messenger, is no more than the two are left with: signals to that one process, and an end of their own.
 //
 // Other ways are not taken:
 //
@@ -37,6 +37,6 @@
 // of the agent. Import it from a program that does nothing else: it locks the
 // main thread at start.
 //
-// Goroutines: the main one. The kernel kills the process group when the agent's end of the socket closes: what it takes to
+// Goroutines: the main one. The kernel kills the process group when the agent's end of a pipe closes. What it takes to
 // tear the processes down is not to delay the answer.
 package inside

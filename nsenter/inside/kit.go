@@ -33,9 +33,17 @@ type cloneArgs struct {
 	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
 }
 
-// firstUser is the user of a messenger in a shim with the number 0. Numbers of processes have 22 bits at most (proc_sys_kernel(5), pid_max), so
-// each messenger on a node has another user, and one that nobody is.
-const firstUser = 0xf0000000
+// nobodyElse chooses a user whom no other process has, nor is likely to have: who could guess it could be that user, and keep the messenger from
+// having its child.
+func nobodyElse() (uintptr, error) {
+	var number uint32
+	// Not unix.Getrandom, for which the runtime takes a page.
+	n, _, errno := unix.RawSyscall(unix.SYS_GETRANDOM, uintptr(unsafe.Pointer(&number)), unsafe.Sizeof(number), 0)
+	if errno != 0 || n != unsafe.Sizeof(number) {
+		return 0, fmt.Errorf("no random number: %w", errno)
+	}
+	return uintptr(1<<31 | number>>2), nil // not the highest, which is no user
+}
 
 func newKit() (*kit, error) {
 	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
@@ -49,8 +57,11 @@ func newKit() (*kit, error) {
 	k.birth = cloneArgs{flags: unix.CLONE_PIDFD, pidfd: uint64(uintptr(unsafe.Pointer(&k.messenger)))}
 
 	// The messenger and its child are the two processes that this user may have (RLIMIT_NPROC, which does not count for root):
-	// the filter lets the clone through, and a child that is traced could go on with it.
-	k.user = firstUser + uintptr(os.Getpid())
+	// the filter lets the clone through, and a child that is traced could go on with it. (Linux 5.14 to 5.16, but for their last, let it have
+	// three: commit 8f2f9c4d82f2.)
+	if k.user, err = nobodyElse(); err != nil {
+		return nil, err
+	}
 	k.processes = unix.Rlimit{Cur: 2, Max: 2}
 	k.self = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	if err := unix.Capget(&k.self, &k.all[0]); err != nil {

@@ -13,7 +13,7 @@ var allowed = []uint32{unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_EXIT_GROUP, unix.SYS
 // allowedWith is what they may call with these first arguments only. The filter has to let through what the messenger does between its
 // errand and the clone, the clone included. The child cannot follow it: it has no socket, and neither
 // the capability to join namespaces nor, since it cannot duplicate the one that it
-// has, a descriptor to do so; and another process its user may not have.
+// has, a descriptor to do so; and another process its user may not have, as long as none of the two is reaped (see outcome).
 func (k *kit) allowedWith() map[uint32][]uintptr {
 	return map[uint32][]uintptr{
 		unix.SYS_DUP3:   {signalFd, lineFd},
@@ -38,8 +38,8 @@ const (
 
 // makeRules makes what takes every other system call from the messenger. A container that
 // may trace can make the child, and by the memory that they share the messenger, do what it likes, and they have neither the
-// container's seccomp profile nor its security module's, and are in the agent's cgroup: this is what is left to
-// gain by it. It is a second fence: where the kernel has no filters they do without.
+// container's seccomp profile nor its security module's, and are in the agent's cgroup, and the messenger is in the node's
+// PID namespace: this is what is left to gain by it. It has to be there: CONFIG_SECCOMP_FILTER.
 func (k *kit) makeRules() []unix.SockFilter {
 	rules := []unix.SockFilter{
 		load(offsetArch), equal(arch[runtime.GOARCH], 1), deny, // or the numbers mean something else
