@@ -32,6 +32,7 @@ type feed struct {
 	held     int64  // state comes from a kept snapshot, and is not shown before it has this revision; see resume
 	streams  uint64 // the watch streams seen when state was last checked
 	lagging  int64  // the revision at which the last check found state behind
+	brought  int64  // the highest revision that the watches have brought, of keys or not, or told
 	failures backoff
 	mode
 	proof
@@ -176,6 +177,7 @@ func (f *feed) reread(ctx context.Context) error {
 			s.changes.add(key)
 		}
 	}
+	s.head = s.revision
 	f.state, f.unshown, f.held = s, true, 0
 	return nil
 }
@@ -194,6 +196,7 @@ func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 			case <-ctx.Done():
 				return ctx.Err()
 			case b = <-events:
+				f.brought = max(f.brought, b.upTo())
 			case <-changed:
 			case <-timer.C:
 				timed = true
@@ -261,7 +264,9 @@ func (f *feed) follow(ctx context.Context, events <-chan *batch) error {
 // however many keys they have it walk over. (50,000 keys take it 15 ms.)
 const restFactor = 100
 
-// verify checks state while its watches are open: where it is time, or behind a new stream.
+// verify checks state while its watches are open: where it is time, or behind a new stream. There clientv3 resumes
+// them behind what they have brought. An etcd that stands before that, as a restored one may, would have to write as
+// much again before they bring anything, and they would skip all that.
 func (f *feed) verify(ctx context.Context, timed bool) error {
 	if timed {
 		rests, err := f.client.rests(ctx, f.keys, f.state)
@@ -271,7 +276,14 @@ func (f *feed) verify(ctx context.Context, timed bool) error {
 		}
 		f.unproved()
 	} else if f.state.bytes <= small {
-		return f.reread(ctx)
+		cluster := f.state.cluster
+		if err := f.reread(ctx); err != nil {
+			return err
+		}
+		if f.state.cluster != cluster || f.state.head < f.brought {
+			return errReopen
+		}
+		return nil
 	}
 	v, err := f.client.check(ctx, f.keys, f.state)
 	switch {
@@ -279,6 +291,8 @@ func (f *feed) verify(ctx context.Context, timed bool) error {
 		return err
 	case v == stale:
 		return errResync
+	case f.state.head < f.brought:
+		return errReopen
 	// Behind is normal for the moment that an event needs to arrive. The same
 	// revision still behind after a whole interval means a dead watch.
 	case v == behind && timed && f.lagging == f.state.revision:

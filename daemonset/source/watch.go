@@ -24,6 +24,14 @@ type batch struct {
 	err      error
 }
 
+// upTo is the revision behind which clientv3 resumes the watch after this.
+func (b *batch) upTo() int64 {
+	if n := len(b.events); n > 0 {
+		return b.events[n-1].Kv.ModRevision
+	}
+	return b.progress
+}
+
 // watch opens the watches from the revision after state's and merges what they
 // bring. They end with ctx, and so do the goroutines that it adds to
 // forwarders. It waits for a connection as long as ctx lets it, and calls
@@ -45,7 +53,7 @@ func (f *feed) watch(ctx context.Context, forwarders *sync.WaitGroup, opened fun
 		opened()
 		forwarders.Go(func() { f.forward(ctx, w, login, events) })
 	}
-	f.denials = 0
+	f.denials, f.brought = 0, f.state.revision
 	return events, nil
 }
 
