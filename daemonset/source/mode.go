@@ -74,20 +74,24 @@ func (m *mode) review() error {
 func (f *feed) take(ctx context.Context, events []*clientv3.Event) error {
 	fresh := f.relevant(events)
 	if over := f.waste - f.client.waste; !f.apart && over > f.state.bytes {
-		f.separate(over)
-		return errReopen // the events are brought again
+		f.separate(max(over, f.waste)) // a client that takes less than nothing has its feeds stay apart
+		f.failures.reset()             // a turn is none, and much has to come before the next
+		return errReopen               // the events are brought again
 	}
 	if len(fresh) == 0 {
 		return nil
 	}
 	if f.apart {
-		if f.waste < f.state.bytes {
+		if err := f.reread(ctx); err != nil {
+			return err
+		}
+		if f.waste -= f.state.bytes; f.waste < f.state.bytes {
+			f.publish(nil) // before the turn
 			f.unite()
+			f.failures.reset()
 			return errReopen
 		}
-		err := f.reread(ctx)
-		f.waste -= f.state.bytes
-		return err
+		return nil
 	}
 	for _, e := range fresh {
 		f.state.changes.add(string(e.Kv.Key))

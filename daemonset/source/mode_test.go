@@ -6,6 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/podreload/podreload/testenv"
 )
 
@@ -135,5 +138,49 @@ func TestApartCostsNoMoreThanNoise(t *testing.T) {
 				t.Errorf("%d watches: it was never apart", w)
 			}
 		})
+	}
+}
+
+// TestSteadyNoise has more between its keys before each change than a feed takes and holds, so it turns apart and
+// back without end. It does so no more often than its reads take to cost as much as the noise, and no turn is waited
+// for as a failure is.
+func TestSteadyNoise(t *testing.T) {
+	t.Parallel()
+	const size, changes = 30_000, 20
+	e := testenv.NewEtcd(t)
+	c := openAt(t, e.Endpoint())
+	put(t, e, "/a", strings.Repeat("v", size))
+	f := newFeed(c, []string{"/a", "/c"})
+	if err := f.sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	turns := 0
+	take := func(key, value string, revision int64) (again bool) {
+		t.Helper()
+		kv := &mvccpb.KeyValue{Key: []byte(key), Value: []byte(value), ModRevision: revision}
+		err := f.take(t.Context(), []*clientv3.Event{{Type: clientv3.EventTypePut, Kv: kv}})
+		if err == nil {
+			return false
+		}
+		if err != errReopen {
+			t.Fatal(err)
+		}
+		turns++
+		if d := f.delay(err, 0); d > minDelay {
+			t.Errorf("turn %d: %v until the watches are opened, want %v at most", turns, d, minDelay)
+		}
+		return true
+	}
+	noise := strings.Repeat("n", c.waste+2*size+1_000)
+	for i := range changes {
+		if !f.apart {
+			take("/b", noise, f.state.revision+1)
+		}
+		value := fmt.Sprint(i)
+		for revision := put(t, e, "/c", value); take("/c", value, revision); {
+		}
+	}
+	if most := 2 * (changes/(c.waste/size) + 1); turns < 2 || turns > most {
+		t.Errorf("%d turns for %d changes, want 2 to %d", turns, changes, most)
 	}
 }
