@@ -127,14 +127,15 @@ func backTo(store *state.Store, job agent.Job, to int64) (state.Entry, error) {
 }
 
 // older are the entries before the one that a target is pinned to. What came after was fled from, and what
-// was done while it was pinned would lead there again.
+// was done while it was pinned would lead there again. Where that one has made room for later ones its
+// revision tells.
 func older(entries []state.Entry, pin state.Pause) []state.Entry {
 	for i, e := range slices.Backward(entries) {
-		if e.Digest == pin.Pin && e.State != daemonset.Paused {
+		if e.Digest == pin.Pin && e.Revision == pin.Revision && len(e.Files) > 0 && e.State != daemonset.Paused {
 			return entries[:i]
 		}
 	}
-	return nil
+	return slices.DeleteFunc(entries, func(e state.Entry) bool { return e.State == daemonset.Paused || e.Revision >= pin.Revision })
 }
 
 // ofRevision is the newest entry of a revision. One that changed nothing in the target has none, though
