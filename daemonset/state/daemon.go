@@ -74,7 +74,8 @@ func (s *Store) Running() (c Claim, ok bool) {
 }
 
 // Apart answers whether a daemon that runs keeps below another --root than this store, so that it never
-// hears of a pause that is noted here. By the lock, since a path may mean something else where it runs.
+// hears of a pause that is noted here. By the lock, since a path may mean something else where it runs. A
+// daemon that could not write its pid there, as on a full disk, is taken for the one.
 func (s *Store) Apart(c Claim) bool {
 	if c.Root == "" {
 		return false
@@ -84,5 +85,6 @@ func (s *Store) Apart(c Claim) bool {
 		return true
 	}
 	defer f.Close()
-	return !taken(f) || holder(f) != strconv.Itoa(c.Pid)
+	pid := holder(f)
+	return !taken(f) || pid != unknown && pid != strconv.Itoa(c.Pid)
 }

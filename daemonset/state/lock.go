@@ -124,7 +124,7 @@ func release(f *os.File) {
 	_ = f.Close() // which drops the lock
 }
 
-// note replaces what the holder has written. Others only show it, so that a
+// note replaces what the holder has written. Others can do without it, so that a
 // full disk costs no more than that.
 func note(f *os.File, text string) {
 	if f.Truncate(0) == nil {
@@ -132,11 +132,14 @@ func note(f *os.File, text string) {
 	}
 }
 
+// unknown is the pid of a holder that could not write it.
+const unknown = "?"
+
 // holder is the first line that the holder has written, its pid.
 func holder(f *os.File) string {
 	line, _, _ := strings.Cut(read(f), "\n")
 	if line == "" {
-		return "?"
+		return unknown
 	}
 	return line
 }

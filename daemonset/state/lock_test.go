@@ -260,6 +260,23 @@ func TestDaemonOfBefore(t *testing.T) {
 	}
 }
 
+// TestDaemonOnFullDisk: one that could not write its pid below --root, for the disk is full, keeps there all the same.
+func TestDaemonOnFullDisk(t *testing.T) {
+	kept := t.TempDir()
+	s := openKept(t, kept)
+	done, err := s.Daemon(t.Context(), "here")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	if err := os.Truncate(filepath.Join(kept, "daemon"), 0); err != nil { // as the one before it has left it
+		t.Fatal(err)
+	}
+	if c, ok := s.Running(); !ok || s.Apart(c) {
+		t.Errorf("%+v, %t: it is said to keep apart", c, ok)
+	}
+}
+
 // TestDaemonsOfOneRoot: two that keep below one --root would drop each other's contents.
 func TestDaemonsOfOneRoot(t *testing.T) {
 	kept := t.TempDir()
