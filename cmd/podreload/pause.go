@@ -78,7 +78,7 @@ var resumeCommand = &cli.Command{
 	},
 }
 
-// eachPause does something with each pause that the command line names; profile is that of a target which runs.
+// eachPause does something with each pause that the command line names; profile is that of a target, as far as it is known.
 func eachPause(ctx context.Context, c *cli.Command, do func(store *state.Store, p state.Pause, profile string) error) error {
 	named := 0
 	for _, is := range []bool{c.Bool("all"), c.String("profile") != "", c.Args().Present()} {
@@ -136,7 +136,7 @@ func pausable(ctx context.Context, c *cli.Command, store *state.Store) (places [
 	var rest []string
 	for _, ref := range c.Args().Slice() {
 		if slices.ContainsFunc(before, func(p state.Pause) bool { return p.Target != "" && p.Target == ref }) {
-			places = append(places, place{name: ref})
+			places = append(places, place{lastProfile(store, ref), ref})
 		} else {
 			rest = append(rest, ref)
 		}
@@ -160,6 +160,15 @@ func pausable(ctx context.Context, c *cli.Command, store *state.Store) (places [
 		places = append(places, place{t.Profile, t.Container.String()})
 	}
 	return places, nil
+}
+
+// lastProfile is the profile of a target that may have gone, by its history; empty where that does not tell.
+func lastProfile(store *state.Store, target string) string {
+	entries, err := store.History(target)
+	if err != nil || len(entries) == 0 {
+		return "" // it is for what is said only
+	}
+	return entries[len(entries)-1].Profile
 }
 
 // knownProfile warns of a misspelt name; one whose file has just gone can be paused or resumed
