@@ -32,6 +32,8 @@ func (c *Client) check(ctx context.Context, keys []string, s *state) (verdict, e
 	held := s.newest()
 	now, err := c.summary(ctx, keys, held.key(), 0)
 	switch {
+	case errors.Is(err, errMixed):
+		return stale, nil
 	case err != nil:
 		return stale, err
 	case now.head < s.revision, s.cluster != 0 && now.cluster != s.cluster:
@@ -47,7 +49,7 @@ func (c *Client) check(ctx context.Context, keys []string, s *state) (verdict, e
 	last := max(s.revision, s.proved) // the higher, the later does compaction overtake it
 	then, err := c.summary(ctx, keys, held.key(), last)
 	switch {
-	case errors.Is(err, rpctypes.ErrCompacted), errors.Is(err, rpctypes.ErrFutureRev):
+	case errors.Is(err, rpctypes.ErrCompacted), errors.Is(err, rpctypes.ErrFutureRev), errors.Is(err, errMixed):
 		return stale, nil
 	case err != nil:
 		return stale, err
@@ -101,6 +103,9 @@ func (c *Client) summary(ctx context.Context, keys []string, held string, revisi
 		}
 		if i == 0 {
 			sum.head, sum.cluster = resp.Header.Revision, resp.Header.ClusterId
+		}
+		if resp.Header.ClusterId != sum.cluster {
+			return sum, errMixed
 		}
 		for j, r := range resp.Responses {
 			r := r.GetResponseRange()

@@ -19,7 +19,7 @@ const (
 	firstPage = 512
 )
 
-// errMixed: the pages of one read came from several etcds, each with a history of its own.
+// errMixed: the parts of one read or check came from several etcds, each with a history of its own.
 var errMixed = errors.New("another etcd answers in the middle of a read: --endpoints, or what is behind them, must lead to one cluster")
 
 // read reads all keys at one revision. A compaction, or an etcd that went back
