@@ -95,6 +95,9 @@ func (a *Applier) place(ctx context.Context, job Job, c *crossing, want goal, re
 	if l := leaveOf(job); l != nil && !want.back && !job.Retire {
 		rec.Leave = l // also where it is never proved
 	}
+	if c.server != nil {
+		rec.Process = c.process() // or this would be nobody's container where the server ends before its first proof
+	}
 	if err := a.begin(want, rec); err != nil {
 		return err
 	}

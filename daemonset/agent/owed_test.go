@@ -51,6 +51,38 @@ func TestOwedOverAKill(t *testing.T) {
 	wantReloaded(t, unseen, nginxOf(t, c))
 }
 
+// TestFirstApplyCutOff kills the daemon in the midst of the first apply to a container that only its server shows
+// as the server's, and ends the server: what was begun is finished all the same.
+func TestFirstApplyCutOff(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	c := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{{Name: "nginx", Command: []string{"sleep", "1000000"}}}}).Container("nginx")
+	exec(t, c, "nginx >/dev/null 2>&1")
+	s := nginxOf(t, c)
+	stopped(t, s.master)
+	r.put("begun")
+	daemon := startDaemon(t, r)
+	pending(t, s.master, unix.SIGHUP)
+	daemon.kill()
+	for _, pid := range append(s.workers, s.master) {
+		kill(t, pid, unix.SIGKILL)
+	}
+	eventually(t, "no nginx runs", func() error {
+		if _, err := findNginx(initPid(t, c)); err == nil {
+			return errors.New("it does")
+		}
+		return nil
+	})
+	revision := r.put("mended")
+	r.start()
+	eventually(t, "the file is there", func() error {
+		_, err := c.Exec(t.Context(), "grep", "-q", "mended", conf)
+		return err
+	})
+	exec(t, c, "nginx >/dev/null 2>&1")
+	r.live(c, revision)
+}
+
 // daemon is a `podreload daemon` of its own process.
 type daemon struct {
 	t   *testing.T
