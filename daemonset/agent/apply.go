@@ -141,14 +141,16 @@ func (a *Applier) lock(ctx context.Context, id string) (func(), error) {
 // record reads what is known of the target. A container that is seen for the
 // first time, or under another profile, or whose record makes no sense, owes a
 // reload: files that happen to be in place do not show what its server has read. What
-// another profile left there is taken over: the way back, what was begun, the files that are to go.
+// another profile left there is taken over: the way back, what was begun, the files that are to go, the server.
 func (a *Applier) record(t daemonset.Target) state.Record {
 	rec, err := a.Store.Load(t.Container.ID)
 	switch {
 	case err != nil:
 		return state.Record{Status: newStatus(t)}
 	case rec.Profile != t.Profile:
-		return state.Record{Status: newStatus(t), Good: rec.Good, Next: rec.Next, Filled: rec.Filled, Told: rec.Told, Leave: rec.Leave}
+		fresh := state.Record{Status: newStatus(t), Good: rec.Good, Next: rec.Next, Filled: rec.Filled, Told: rec.Told, Leave: rec.Leave}
+		fresh.Process = rec.Process
+		return fresh
 	}
 	return rec
 }

@@ -247,16 +247,16 @@ func fileStatus(files []daemonset.File, r shim.Result) []daemonset.FileStatus {
 	return out
 }
 
-// Running answers [Runs] from the node's own /proc, and from what was found there before: a server that is
-// down may be so for want of the files that come next.
+// Running answers [Runs] from the node's own /proc, and from what was found there before, under whatever profile: a
+// server that is down may be so for want of the files that come next.
 func Running(ctx context.Context, store *state.Store) Runs {
 	return func(c daemonset.Container, p *template.Profile) bool {
-		if rec, err := store.Load(c.ID); err == nil && rec.Profile == p.Name && rec.Process != nil {
-			return true
-		}
 		preset, known, err := presetOf(p)
 		if err != nil || !known {
 			return false
+		}
+		if rec, err := store.Load(c.ID); err == nil && rec.Process != nil && preset.Matches(rec.Process.Exe) {
+			return true
 		}
 		init, err := pin(c)
 		if err != nil {

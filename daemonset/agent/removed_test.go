@@ -3,7 +3,11 @@ package agent_test
 import (
 	"fmt"
 	"os"
+	"strings"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/podreload/podreload/daemonset"
 	"github.com/podreload/podreload/daemonset/agent"
@@ -120,6 +124,41 @@ func TestRenamedProfile(t *testing.T) {
 	r.live(c, r.putKey(r.key("list/b"), "B"))
 	serves(t, p, "B ")
 	exec(t, c, "! test -e "+extraConf)
+}
+
+// TestRenamedWhileServerIsDown: a profile that gets another name is still that of the container whose server is down, and
+// its files stay, though they are to go with their resource.
+func TestRenamedWhileServerIsDown(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	r.resync = 300 * time.Millisecond
+	r.resource(r.name, "dest = \""+conf+"\"\nremove = true", `process = "nginx"`, `select = "app=`+r.name+`"`)
+	p := r.pod(testenv.PodConfig{
+		Labels:     map[string]string{"app": r.name},
+		Containers: []testenv.ContainerConfig{{Name: "nginx", Command: []string{"sleep", "1000000"}}},
+	})
+	c := p.Container("nginx")
+	exec(t, c, "nginx >/dev/null 2>&1")
+	r.start()
+	s := r.live(c, r.put("one"))
+	kill(t, s.Process.Pid, unix.SIGQUIT)
+	r.in(c, daemonset.Waiting, "files are in place")
+	toml := "conf.d/" + r.name + ".toml"
+	text, err := os.ReadFile(r.path("etc/" + toml))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(map[string]string{toml: strings.Replace(string(text), `name = "`+r.name+`"`, `name = "`+r.name+`-renamed"`, 1)})
+	r.reread(1)
+	for _, value := range []string{"two", "three"} { // the latter by an agent that knows the new name only
+		r.put(value)
+		eventually(t, value+" is there", func() error {
+			_, err := c.Exec(t.Context(), "grep", "-q", value, conf)
+			return err
+		})
+		r.stop()
+		r.start()
+	}
 }
 
 // TestUnreadFileRemovesNothing: a slip of the pen in conf.d is no reason to take files

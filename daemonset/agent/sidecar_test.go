@@ -98,3 +98,21 @@ func TestSidecarFirst(t *testing.T) {
 		t.Errorf("the sidecar has the file: %q", out)
 	}
 }
+
+// TestAnotherServer: a profile that is for another server by now has no part in the container of the one that it was for.
+func TestAnotherServer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	p := r.pod(testenv.PodConfig{Containers: []testenv.ContainerConfig{
+		{Name: "nginx"}, {Name: "proxy", Command: []string{"sleep", "1000000"}},
+	}})
+	r.start()
+	r.live(p.Container("nginx"), r.put("one"))
+	r.profile(r.name, `process = "haproxy"`)
+	eventually(t, "nobody is taken for the server", func() error {
+		if len(r.said.lines("none of nginx, proxy runs haproxy yet")) == 0 {
+			return errors.New("not said")
+		}
+		return nil
+	})
+}

@@ -138,7 +138,7 @@ func (pr *Proof) pin(pid int) (*child, error) {
 		proc.Close()
 		return nil, err
 	}
-	return &child{proc: proc, server: pr.preset.matches(exe), met: pr.looks}, nil
+	return &child{proc: proc, server: pr.preset.Matches(exe), met: pr.looks}, nil
 }
 
 // drop lets go of a child that has exited. If that is seen so late that a whole

@@ -97,7 +97,7 @@ func readWords(pid int, file string) ([]string, error) {
 func (p Preset) CheckArgs(argv []string) []string {
 	program, own, titled := p.Exe[0], []string(nil), false
 	// What has a space in it is a title, or a shell's command.
-	named := func(arg string) bool { return !strings.ContainsAny(arg, " \t\n") && p.matches(arg) }
+	named := func(arg string) bool { return !strings.ContainsAny(arg, " \t\n") && p.Matches(arg) }
 	if i := slices.IndexFunc(argv, named); i >= 0 {
 		program, own = argv[i], argv[i+1:]
 	} else if title, ok := p.title(argv); ok {

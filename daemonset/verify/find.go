@@ -167,11 +167,11 @@ func (p Preset) look(pid int, container nsenter.Info) (nsenter.Info, bool) {
 func (p Preset) runs(pid int) bool {
 	// The link is the kernel's, and it is absent for a zombie.
 	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-	return err == nil && p.matches(exe)
+	return err == nil && p.Matches(exe)
 }
 
 func (p Preset) belongs(info, container nsenter.Info) bool {
-	return p.matches(info.Exe) && info.State != 'Z' && info.State != 'X' && container.SameContainer(info)
+	return p.Matches(info.Exe) && info.State != 'Z' && info.State != 'X' && container.SameContainer(info)
 }
 
 // pin pins the chosen process, if it is still the one that was looked at.

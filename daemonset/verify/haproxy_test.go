@@ -156,7 +156,7 @@ func testHaproxyAlone(t *testing.T, node *testenv.Node) {
 	}}})
 	poll(t, time.Now().Add(patience), func() bool {
 		info, err := init.Info()
-		return err == nil && preset(t, "haproxy").matches(info.Exe) && info.Catches(syscall.SIGUSR1) // it is ready, then
+		return err == nil && preset(t, "haproxy").Matches(info.Exe) && info.Catches(syscall.SIGUSR1) // it is ready, then
 	})
 	if _, err := preset(t, "haproxy").Find(t.Context(), init); !errors.Is(err, ErrNoServer) || !strings.Contains(err.Error(), "without -W") {
 		t.Errorf("got %v, want %v that says how", err, ErrNoServer)

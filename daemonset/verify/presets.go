@@ -178,8 +178,8 @@ func Match(m daemonset.Matcher) (Preset, error) {
 // [Preset.Before] refuses.
 func (p Preset) Proves() bool { return p.Success != daemonset.SuccessNone }
 
-// matches reports whether exe, the target of /proc/PID/exe, is the preset's. The
+// Matches reports whether exe, the target of /proc/PID/exe, is the preset's. The
 // kernel appends " (deleted)" once the file was replaced, as by an upgrade.
-func (p Preset) matches(exe string) bool {
+func (p Preset) Matches(exe string) bool {
 	return slices.Contains(p.Exe, path.Base(strings.TrimSuffix(exe, " (deleted)")))
 }

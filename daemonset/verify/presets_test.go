@@ -39,7 +39,7 @@ func TestMatch(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		if p.Signal != syscall.SIGUSR1 || p.Proves() != test.proves || !p.matches("/usr/bin/b") || p.matches("/usr/bin/c") {
+		if p.Signal != syscall.SIGUSR1 || p.Proves() != test.proves || !p.Matches("/usr/bin/b") || p.Matches("/usr/bin/c") {
 			t.Errorf("%+v gives %+v", test.matcher, p)
 		}
 	}

@@ -104,8 +104,8 @@ func TestMatches(t *testing.T) {
 		"/usr/sbin/nginx": true, "/usr/sbin/nginx (deleted)": true, "/usr/local/openresty/nginx/sbin/nginx": true,
 		"/usr/sbin/nginx-debug": true, "/usr/bin/nginx/sh": false, "/nginx.sh": false, "": false, " (deleted)": false,
 	} {
-		if got := nginx.matches(exe); got != want {
-			t.Errorf("matches(%q) = %v", exe, got)
+		if got := nginx.Matches(exe); got != want {
+			t.Errorf("Matches(%q) = %v", exe, got)
 		}
 	}
 }
