@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/podreload/podreload/daemonset"
+	"github.com/podreload/podreload/daemonset/agent"
 	"github.com/podreload/podreload/daemonset/state"
 	"github.com/podreload/podreload/testenv"
 )
@@ -179,4 +181,37 @@ func TestNothingTakes(t *testing.T) {
 	serves(t, second, "hello from the image\n")
 	r.live(c, r.put("works everywhere"))
 	serves(t, second, "works everywhere")
+}
+
+// TestStandInDoesNotTake: what stands in for what etcd says does not take in a new container. It is tried once, and again
+// where a person asks for it.
+func TestStandInDoesNotTake(t *testing.T) {
+	t.Parallel()
+	for name, say := range map[string]func(*agent.Job){
+		"etcd is away":           func(job *agent.Job) { job.Snapshot, job.Away = nil, errors.New("etcd is away") },
+		"nor does what etcd has": func(*agent.Job) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, testenv.SharedNode(t, testenv.V2))
+			first := r.pod(testenv.PodConfig{})
+			r.start()
+			r.live(first.Container("nginx"), r.put(upstream))
+			r.stop()
+			second := r.pod(testenv.PodConfig{Name: r.name + "-2", Containers: []testenv.ContainerConfig{conflicting}})
+			c := second.Container("nginx")
+			nginxOf(t, c)
+			r.put(`bad"; no_such_directive "`)
+			job := r.manual(c)
+			say(&job)
+			for i, insist := range []bool{true, false, false, true, false} {
+				job.Insist = insist
+				outcome, err := r.applier.Apply(t.Context(), job)
+				if agent.StateOf(err) != daemonset.RolledBack || outcome.Status.Owed || len(outcome.Wrote) > 0 != insist {
+					t.Errorf("apply %d: wrote %q, %v", i, outcome.Wrote, err)
+				}
+			}
+			serves(t, second, "hello from the image\n")
+		})
+	}
 }

@@ -43,7 +43,7 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 		return true, err
 	}
 	if pinned != nil {
-		want, err := a.acceptPin(job, *pinned, rec)
+		want, err := a.acceptInstead(job, *pinned, rec)
 		if err != nil {
 			return false, err
 		}
@@ -59,7 +59,7 @@ func (a *Applier) pass(ctx context.Context, job Job, rec *state.Record) (unchang
 	}
 	// It did not work here, and the container has had nothing that did.
 	better, unknown := a.newcomer(ctx, job, rec, err)
-	if unknown != nil || better.digest == want.digest || rejected(job, better, rec) || slices.Contains(rec.NotTaken, better.digest) {
+	if unknown != nil || better.digest == want.digest || rejected(job, better, rec) || inVain(job, better, rec) {
 		return unchanged, a.undo(ctx, job, rec, err)
 	}
 	return a.attain(ctx, job, better, rec)
@@ -149,7 +149,10 @@ func (a *Applier) known(ctx context.Context, job Job, rec *state.Record, why err
 		want.digest, want.back = rec.Digest, false
 		return want, err
 	default:
-		return a.newcomer(ctx, job, rec, why)
+		if want, err = a.newcomer(ctx, job, rec, why); err != nil {
+			return goal{}, err
+		}
+		return a.acceptInstead(job, want, rec)
 	}
 	if err != nil {
 		return goal{}, failed(StateOf(err), err)
@@ -167,6 +170,24 @@ func (a *Applier) accept(job Job, want goal, rec *state.Record) (goal, error) {
 		return want, err
 	}
 	return previous, nil
+}
+
+// acceptInstead takes a goal that is there instead of another, or the previous files where it did not take.
+func (a *Applier) acceptInstead(job Job, want goal, rec *state.Record) (goal, error) {
+	if !inVain(job, want, rec) {
+		return want, nil
+	}
+	previous, err := a.previous(rec)
+	if err != nil {
+		return goal{}, err
+	}
+	previous.instead = failed(daemonset.RolledBack, fmt.Errorf("%w; %s; the previous files are back and live", want.instead, rec.Why))
+	return previous, nil
+}
+
+// inVain answers whether a goal did not take that was there instead of another. A person may try it again.
+func inVain(job Job, want goal, rec *state.Record) bool {
+	return !job.Insist && slices.Contains(rec.NotTaken, want.digest)
 }
 
 func goalOf(files []daemonset.File, revision int64, rec *state.Record) goal {

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/podreload/podreload/daemonset"
@@ -66,17 +65,4 @@ func (a *Applier) pin(job Job, p state.Pause, rec *state.Record) (goal, error) {
 	want.instead = failed(daemonset.Paused, fmt.Errorf("pinned to revision %d since %s by %s, until podreload resume",
 		entry.Revision, p.Since.Format(time.RFC3339), p.By))
 	return want, nil
-}
-
-// acceptPin takes the pinned goal, or the previous files where it did not take.
-func (a *Applier) acceptPin(job Job, want goal, rec *state.Record) (goal, error) {
-	if job.Insist || !slices.Contains(rec.NotTaken, want.digest) {
-		return want, nil
-	}
-	previous, err := a.previous(rec)
-	if err != nil {
-		return goal{}, err
-	}
-	previous.instead = failed(daemonset.RolledBack, fmt.Errorf("%w; %s; the previous files are back and live", want.instead, rec.Why))
-	return previous, nil
 }
