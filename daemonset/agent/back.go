@@ -29,7 +29,9 @@ func (a *Applier) reject(ctx context.Context, job Job, want goal, rec *state.Rec
 	if want.instead != nil { // what is wanted, and was rejected, is something else
 		rec.NotTaken = append(rec.NotTaken[max(0, len(rec.NotTaken)-maxNotTaken):], want.digest)
 	} else {
-		rec.Rejected = rejection(job, want.digest)
+		if r := rejection(job, want.digest); r != rec.Rejected {
+			rec.Rejected, rec.Late = r, 0
+		}
 		rec.Late, rec.Again = rec.Late+1, time.Time{}
 		if errors.Is(cause, context.DeadlineExceeded) || rec.Late == 1 && endedByChance(job, cause) {
 			rec.Again = time.Now().Add(backoff(rec.Late, lateFirst, lateLongest))

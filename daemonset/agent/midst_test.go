@@ -69,7 +69,7 @@ func TestUnsureIsSignalledAgain(t *testing.T) {
 }
 
 // TestRestartedInTheMidst: a server that its supervisor restarts while a reload is under way has refused nothing: it is
-// tried again.
+// tried again, also where it has refused other contents before.
 func TestRestartedInTheMidst(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, testenv.SharedNode(t, testenv.V2))
@@ -79,6 +79,8 @@ func TestRestartedInTheMidst(t *testing.T) {
 	c := p.Container("nginx")
 	r.start()
 	r.live(c, r.put("one"))
+	r.put(`bad"; no_such_directive "`)
+	r.in(c, daemonset.RolledBack, "reload not taken")
 	before := nginxOf(t, c)
 	resume := stopped(t, before.master)
 	revision := r.put("two")
