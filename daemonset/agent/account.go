@@ -71,7 +71,7 @@ func (a *Applier) account(job Job, rec state.Record) {
 	}
 	log := a.log().WithFields(Fields(job.Target)).WithFields(logrus.Fields{"by": e.By, "revision": e.Revision, "state": e.State})
 	if err := a.Store.Tell(job.Target.Container.String(), e); err != nil {
-		log.WithError(err).Warn("a change is not in the target's history")
+		log.WithError(err).Warn("not all of a change is in the target's history")
 	}
 	log.WithFields(logrus.Fields{"wrote": strings.Join(e.Wrote, ","), "signal": e.Signal, "ran": strings.Join(e.Ran, "; ")}).Info(what)
 	if a.Tell != nil {

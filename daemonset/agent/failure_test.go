@@ -63,6 +63,30 @@ func TestDiskFull(t *testing.T) {
 	serves(t, p, "does not fit")
 }
 
+// TestToldWithoutWayBack: of a change whose files cannot be kept for the way back it is said just that.
+func TestToldWithoutWayBack(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	c := r.pod(testenv.PodConfig{}).Container("nginx")
+	r.start()
+	r.live(c, r.put("one"))
+	if err := os.Rename(r.path("kept/contents"), r.path("kept/away")); err != nil { // no file can be made there
+		t.Fatal(err)
+	}
+	revision := r.put("two")
+	r.live(c, revision)
+	eventually(t, "it is said", func() error {
+		if len(r.said.lines("not all of a change is in the target's history", "for the way back")) == 0 {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	told, err := r.applier.Store.History(r.manual(c).Target.Container.String())
+	if err != nil || len(told) == 0 || told[len(told)-1].Revision != revision {
+		t.Errorf("the history is %+v, %v, want revision %d in it", told, err, revision)
+	}
+}
+
 // TestReadOnlyRoot says which directory needs a volume.
 func TestReadOnlyRoot(t *testing.T) {
 	t.Parallel()
