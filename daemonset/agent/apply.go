@@ -84,7 +84,8 @@ func (a *Applier) Apply(ctx context.Context, job Job) (Outcome, error) {
 	unchanged, err := a.pass(ctx, job, &rec)
 	conclude(&rec.Status, job, err)
 	if !unchanged || before.State != rec.State || before.Reason != rec.Reason || before.Revision != rec.Revision ||
-		!slices.Equal(before.Good, rec.Good) || !slices.Equal(before.Filled, rec.Filled) || !reflect.DeepEqual(before.Leave, rec.Leave) {
+		!slices.Equal(before.Good, rec.Good) || !slices.Equal(before.Filled, rec.Filled) ||
+		!reflect.DeepEqual(before.Leave, rec.Leave) || !reflect.DeepEqual(before.Answers, rec.Answers) {
 		saveErr := a.Store.Save(rec)
 		if saveErr != nil {
 			err = errors.Join(err, fmt.Errorf("keep the record of %s: %w", job.Target.Container, saveErr))
@@ -141,14 +142,17 @@ func (a *Applier) lock(ctx context.Context, id string) (func(), error) {
 // record reads what is known of the target. A container that is seen for the
 // first time, or under another profile, or whose record makes no sense, owes a
 // reload: files that happen to be in place do not show what its server has read. What
-// another profile left there is taken over: the way back, what was begun, the files that are to go, the server.
+// another profile left there is taken over: the way back, what was begun, the files that are to go,
+// the server, and what name servers said.
 func (a *Applier) record(t daemonset.Target) state.Record {
 	rec, err := a.Store.Load(t.Container.ID)
 	switch {
 	case err != nil:
 		return state.Record{Status: newStatus(t)}
 	case rec.Profile != t.Profile:
-		fresh := state.Record{Status: newStatus(t), Good: rec.Good, Next: rec.Next, Filled: rec.Filled, Told: rec.Told, Leave: rec.Leave}
+		fresh := state.Record{
+			Status: newStatus(t), Good: rec.Good, Next: rec.Next, Filled: rec.Filled, Told: rec.Told, Leave: rec.Leave, Answers: rec.Answers,
+		}
 		fresh.Process = rec.Process
 		return fresh
 	}

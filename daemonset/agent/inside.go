@@ -1,9 +1,11 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/podreload/podreload/daemonset"
@@ -54,6 +56,7 @@ func (i *inside) LookupIP(host string) ([]string, error) {
 		return nil, err
 	}
 	addrs, err := f.LookupIP(host)
+	slices.Sort(addrs) // name servers shuffle, and what is kept is written where it is another
 	return answered(i.answers, "host "+host, addrs, err)
 }
 
@@ -64,6 +67,9 @@ func (i *inside) LookupSRV(service, proto, name string) ([]*net.SRV, error) {
 		return nil, err
 	}
 	records, err := f.LookupSRV(service, proto, name)
+	slices.SortFunc(records, func(a, b *net.SRV) int {
+		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Weight, b.Weight))
+	})
 	return answered(i.answers, strings.Join([]string{"service", service, proto, name}, " "), records, err)
 }
 
