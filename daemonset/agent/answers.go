@@ -3,6 +3,8 @@ package agent
 import (
 	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/podreload/podreload/daemonset/facts"
 )
@@ -39,6 +41,18 @@ func answered[T any](a *answers, question string, list []T, err error) ([]T, err
 		return list, err
 	}
 	return list, err
+}
+
+// whole adds to the addresses of one kind those of the other that there were last, as name servers had an answer as to
+// the one alone.
+func (a *answers) whole(question string, half []string) []string {
+	var last []string
+	if err := json.Unmarshal(a.last[question], &last); err != nil {
+		return half // it was never asked
+	}
+	isIPv6 := func(addr string) bool { return strings.Contains(addr, ":") }
+	other := slices.DeleteFunc(last, func(addr string) bool { return isIPv6(addr) == isIPv6(half[0]) })
+	return slices.Concat(half, other)
 }
 
 func (a *answers) keep(question string, answer json.RawMessage) {

@@ -3,6 +3,7 @@ package agent
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -55,9 +56,13 @@ func (i *inside) LookupIP(host string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	question := "host " + host
 	addrs, err := f.LookupIP(host)
+	if len(addrs) > 0 && errors.Is(err, facts.ErrNoAnswer) {
+		addrs, err = i.answers.whole(question, addrs), nil
+	}
 	slices.Sort(addrs) // name servers shuffle, and what is kept is written where it is another
-	return answered(i.answers, "host "+host, addrs, err)
+	return answered(i.answers, question, addrs, err)
 }
 
 // LookupSRV looks up a service.

@@ -154,6 +154,38 @@ func TestNameServerIsAway(t *testing.T) {
 	}
 }
 
+// TestHalfAnAnswer: a name server that fails at one kind of addresses takes none of that kind away, and what it says of
+// the other is followed.
+func TestHalfAnAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, testenv.SharedNode(t, testenv.V2))
+	names := &nameServer{six: 2}
+	names.addrs.Store(2)
+	c := r.resolving(names)
+	r.start()
+	r.applied(c, r.put("one"))
+	for _, tt := range []struct {
+		broken dnsmessage.Type
+		addrs  int32
+		want   string
+	}{
+		{0, 2, "10.0.0.0 10.0.0.1 fd00:: fd00::1"},
+		{dnsmessage.TypeAAAA, 2, "10.0.0.0 10.0.0.1 fd00:: fd00::1"},
+		{dnsmessage.TypeAAAA, 1, "10.0.0.0 fd00:: fd00::1"},
+		{dnsmessage.TypeA, 3, "10.0.0.0 fd00:: fd00::1"},
+		{dnsmessage.TypeALL, 3, "10.0.0.0 fd00:: fd00::1"},
+		{0, 3, "10.0.0.0 10.0.0.1 10.0.0.2 fd00:: fd00::1"},
+		{0, 0, "fd00:: fd00::1"}, // there are none is an answer
+	} {
+		names.broken.Store(uint32(tt.broken))
+		names.addrs.Store(tt.addrs)
+		names.looks(t, 12)
+		if got := strings.ReplaceAll(exec(t, c, "sed -n 's/server //p' /tmp/file"), "\n", " "); strings.TrimSpace(got) != tt.want {
+			t.Errorf("%+v: the file has %q", tt, got)
+		}
+	}
+}
+
 // TestAnswersAreKept: what name servers say is kept where it changes nothing, too, as in the place of what an agent
 // has left that kept none; and not again and again, though they shuffle.
 func TestAnswersAreKept(t *testing.T) {

@@ -17,7 +17,8 @@ import (
 
 // LookupIP are the addresses of a host: those of the container's /etc/hosts if it is in it, else what its name
 // servers say, IPv4 first. A name that does not exist has none; that no server
-// had an answer is an error, which wraps ErrNoAnswer.
+// had an answer is an error, which wraps ErrNoAnswer. It comes with the addresses of one kind where
+// none had an answer as to the other.
 func (f *Facts) LookupIP(host string) ([]string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,7 +74,7 @@ func (f *Facts) resolve(name string, kinds ...dnsmessage.Type) (records, error) 
 		for _, full := range conf.names(name) {
 			found, err := f.resolveAll(ctx, conf, full, kinds)
 			if len(found.addrs)+len(found.services) > 0 {
-				return found, nil
+				return found, err
 			}
 			if failed == nil {
 				failed = err
@@ -86,8 +87,8 @@ func (f *Facts) resolve(name string, kinds ...dnsmessage.Type) (records, error) 
 	})
 }
 
-// resolveAll asks for all kinds of records of one name at once. Of two questions one answer
-// is enough, as for package net.
+// resolveAll asks for all kinds of records of one name at once. What one question brings is there also where
+// another fails.
 func (f *Facts) resolveAll(ctx context.Context, conf config, name string, kinds []dnsmessage.Type) (records, error) {
 	found, errs := make([]records, len(kinds)), make([]error, len(kinds))
 	var group sync.WaitGroup

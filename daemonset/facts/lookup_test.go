@@ -168,6 +168,25 @@ func TestHostileServer(t *testing.T) {
 	}
 }
 
+// A name server that fails at one kind of addresses is no server that knows of none.
+func TestHalfAnAnswer(t *testing.T) {
+	in := pod(t, testenv.Debian, testenv.PodConfig{}, testenv.ContainerConfig{})
+	in.write("/etc/resolv.conf", resolv)
+	in.serve(map[string][]dnsmessage.ResourceBody{"web.ns.svc.cluster.local. A": {v4(1)}}, func(m *dnsmessage.Message, _ string) [][]byte {
+		if m.Questions[0].Type == dnsmessage.TypeAAAA {
+			m.RCode = dnsmessage.RCodeServerFailure
+		}
+		return nil
+	})
+	f := in.facts()
+	for range 2 { // it is remembered whole
+		got, err := f.LookupIP("web")
+		if diff := cmp.Diff([]string{"10.0.0.1"}, got); diff != "" || !errors.Is(err, facts.ErrNoAnswer) {
+			t.Errorf("%v, -want +got:\n%s", err, diff)
+		}
+	}
+}
+
 // A pass whose name server is dead does not wait for it name by name.
 func TestDeadServerIsWaitedForOnce(t *testing.T) {
 	in := pod(t, testenv.Debian, testenv.PodConfig{}, testenv.ContainerConfig{})
