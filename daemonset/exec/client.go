@@ -58,7 +58,8 @@ type Result struct {
 
 // Run runs a command in a container and waits for its end. Whatever comes of it, nothing is
 // left running that this package started, but what the command itself left behind
-// when it ended; and when the context or the command's time limit ends, not that either. The
+// when it ended; and when the context or the command's time limit ends, not that either. A start
+// that is under way then is waited for, some seconds at most, and is no part of the limit. The
 // caller holds the lock on the target: a command that another process has running
 // in the container is taken for one that was left, and ended.
 //
@@ -96,21 +97,16 @@ func (c *Client) run(ctx context.Context, container daemonset.Container, command
 	late := time.AfterFunc(startTurn, started)
 	defer late.Stop()
 
-	timeout := command.Timeout
-	if timeout <= 0 {
-		timeout = DefaultTimeout
+	if command.Timeout <= 0 {
+		command.Timeout = DefaultTimeout
 	}
-	limited, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
 	p := &process{Client: c, id: container.ID, init: init, command: command}
-	r, err := p.run(limited, started)
+	r, err := p.run(ctx, started)
 	switch {
 	case err == nil:
 		return r, nil
 	case init.Alive() != nil, dying(init, err): // which can look like anything else
 		return Result{}, gone(err)
-	case ctx.Err() == nil && limited.Err() != nil && !errors.Is(err, ErrAway):
-		return Result{}, fmt.Errorf("%w (its limit is %s): %w", ErrDeadline, timeout, err)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return Result{}, fmt.Errorf("%w: %w: %w", ErrDeadline, ctx.Err(), err)
 	case ctx.Err() != nil:

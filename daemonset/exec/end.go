@@ -57,24 +57,21 @@ func (p *process) end(ctx context.Context, leader *nsenter.Process) error {
 
 // endStarting kills what a runtime has left that was to become a command and did not in time: it opens
 // the container's /etc/passwd, which can be a FIFO. containerd does not know its pid. It is told by
-// its name, by a parent outside of the container, and by having started since; what
-// else is started inside at this very moment, where starting hangs, can be taken for it.
+// its name or, if it has become the command, by what that is; by a parent outside of the container, and by
+// having started since; what else is started inside at this very moment, where starting hangs, can be taken for it.
 func (p *process) endStarting(ctx context.Context, since uint64) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
-	defer cancel()
 	container, err := p.init.Info()
 	if err != nil {
 		return nil // gone
 	}
-	t := tree{members: map[int]*nsenter.Process{}}
-	defer t.close()
 	pids, err := nsenter.Pids()
 	if err != nil {
 		return err
 	}
+	var all error
 	for _, pid := range pids {
 		info, err := nsenter.ReadInfo(pid)
-		if err != nil || info.StartTime < since || !strings.HasPrefix(info.Comm, "runc:[") || !container.SameContainer(info) {
+		if err != nil || info.StartTime < since || !container.SameContainer(info) || !strings.HasPrefix(info.Comm, "runc:[") && !p.runs(info) {
 			continue
 		}
 		m, err := nsenter.PinStarted(pid, info.StartTime)
@@ -82,12 +79,20 @@ func (p *process) endStarting(ctx context.Context, since uint64) error {
 			continue
 		}
 		if fromOutside(m, container) {
-			t.members[pid] = m
-		} else {
-			m.Close()
+			all = errors.Join(all, p.end(ctx, m))
 		}
+		m.Close()
 	}
-	return t.kill(ctx)
+	return all
+}
+
+// runs says whether a process leads a session and has the arguments of the command.
+func (p *process) runs(info nsenter.Info) bool {
+	if info.Session != info.Pid {
+		return false
+	}
+	got, err := nsenter.ReadProc(info.Pid, "cmdline", 2*maxArgs)
+	return err == nil && string(got) == strings.Join(p.command.Args, "\x00")+"\x00"
 }
 
 // fromOutside says whether a process has a parent that is not the container's. The parent may

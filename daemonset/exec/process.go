@@ -22,6 +22,10 @@ const (
 	// processType is what containerd calls the process of an OCI spec: client.New of its client.
 	processType = "types.containerd.io/opencontainers/runtime-spec/1/Process"
 
+	// startTimeout bounds the start of a process, and, besides the removal of one that was left, the making.
+	// Neither is part of the command's own limit. An agent that ends may have to wait for it.
+	startTimeout = 10 * time.Second
+
 	// The wait for a containerd that is away.
 	minRetry = 50 * time.Millisecond
 	maxRetry = time.Second
@@ -38,25 +42,28 @@ type process struct {
 
 // run takes a command from its making to its end. Started is called when it runs.
 func (p *process) run(ctx context.Context, started func()) (_ Result, err error) {
-	spec, err := p.spec(ctx)
-	if err != nil {
-		return Result{}, err
-	}
 	out, err := openOutput(p.dir, p.id)
 	if err != nil {
 		return Result{}, fmt.Errorf("catch its output: %w", err)
 	}
 	defer out.close() // after the deletion: until then the shim may have something to say
-	if err := p.create(ctx, spec, out.path); err != nil {
+	err = within(ctx, removeTimeout+startTimeout, "it may take to be made", func(ctx context.Context) error {
+		spec, err := p.spec(ctx)
+		if err != nil {
+			return err
+		}
+		return p.create(ctx, spec, out.path)
+	})
+	if err != nil {
 		return Result{}, err
 	}
 	defer func() {
 		// It stays for the next command if containerd is away; else that it could not be
 		// deleted is worth an error.
-		if left := p.remove(ctx); left != nil && !errors.Is(left, ErrAway) && err == nil {
-			err = left
+		if left := p.remove(ctx); left != nil && !errors.Is(left, ErrAway) {
+			err = errors.Join(err, left)
 		}
-		if p.stuck != 0 { // only now has the shim given up on it
+		if p.stuck != 0 { // the shim has given up on it, too
 			err = errors.Join(err, p.endStarting(ctx, p.stuck))
 		}
 	}()
@@ -67,7 +74,11 @@ func (p *process) run(ctx context.Context, started func()) (_ Result, err error)
 	}
 	started()
 	out.started()
-	code, err := p.await(ctx, pid)
+	var code uint32
+	err = within(ctx, p.command.Timeout, "its limit is", func(ctx context.Context) (err error) {
+		code, err = p.await(ctx, pid)
+		return err
+	})
 	if err != nil {
 		out.await()
 		if said := out.String(); said != "" {
@@ -81,6 +92,17 @@ func (p *process) run(ctx context.Context, started func()) (_ Result, err error)
 		return Result{}, exitError(code, out.String())
 	}
 	return Result{Output: out.String(), Took: took}, nil
+}
+
+// within gives a step so much time, and says so if that was not enough.
+func within(ctx context.Context, limit time.Duration, what string, step func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err := step(limited)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil && !errors.Is(err, ErrAway) {
+		return fmt.Errorf("%w (%s %s): %w", ErrDeadline, what, limit, err)
+	}
+	return err
 }
 
 // create makes the process, which runs nothing yet. One that was left is removed first.
@@ -105,10 +127,13 @@ func (p *process) create(ctx context.Context, spec []byte, output string) error 
 	return refused(err, p.command)
 }
 
-// start starts it. When containerd goes away over it the shim may have gone on, which shows
-// once there is a containerd again; if there is none in time, what was started runs until the next
-// command removes it.
+// start starts it, in its own time: a shim hears of deadlines alone, and goes on with what was
+// cancelled; and what a deadline cuts off may be a command that runs by then. When containerd goes away
+// over it the shim may have gone on, too, which shows once there is a containerd again; if there is none
+// in time, what was started runs until the next command removes it.
 func (p *process) start(ctx context.Context) (pid int, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
+	defer cancel()
 	since := uptime()
 	started, err := p.tasks.Start(ctx, &tasks.StartRequest{ContainerID: p.id, ExecID: execID})
 	if err == nil {
@@ -130,7 +155,7 @@ func (p *process) start(ctx context.Context) (pid int, err error) {
 	}
 	if late(ctx) && status.Code(err) != codes.Unavailable {
 		p.stuck = since
-		return 0, ctx.Err()
+		return 0, fmt.Errorf("%w (%s to be started): %w", ErrDeadline, startTimeout, ctx.Err())
 	}
 	return 0, refused(err, p.command)
 }
