@@ -116,11 +116,19 @@ func (c cgroup) processes() []int {
 	return pids
 }
 
+// parent is the cgroup that it is in.
+func (c cgroup) parent() (up cgroup) {
+	for _, dir := range c.dirs {
+		up.dirs = append(up.dirs, filepath.Dir(dir))
+	}
+	return up
+}
+
 // memoryLeft is how much memory can be taken in the cgroup until a limit is met, its own or of one that it is
-// in, in bytes; limited is false where there is none. Pages of files that the kernel drops first count as
+// in, in bytes; without a limit, more than there is. Pages of files that the kernel drops first count as
 // free: cgroup-v2.rst, Memory, and cgroup-v1/memory.rst.
-func (c cgroup) memoryLeft() (left int64, limited bool) {
-	left = math.MaxInt64
+func (c cgroup) memoryLeft() int64 {
+	left := int64(math.MaxInt64)
 	for _, dir := range c.dirs {
 		for ; strings.HasPrefix(dir, cgroupRoot+"/"); dir = filepath.Dir(dir) {
 			at := cgroup{[]string{dir}}
@@ -129,10 +137,10 @@ func (c cgroup) memoryLeft() (left int64, limited bool) {
 				continue
 			}
 			free := int64(max(at.counted("memory.stat", "inactive_file"), at.counted("memory.stat", "total_inactive_file")))
-			left, limited = min(left, max(0, limit-used+free)), true
+			left = min(left, max(0, limit-used+free))
 		}
 	}
-	return left, limited
+	return left
 }
 
 // number reads the first of the files that there is; -1: none has a number.

@@ -78,15 +78,27 @@ func (t *twin) judge(trial Trial, command Command, status unix.WaitStatus, said 
 		return fmt.Errorf("%w: %s ran out of memory, within the limits of the container and its pod (exit code %d)", ErrKilled, command, exit)
 	case pids:
 		return fmt.Errorf("%w: %s started more processes than the container, or a check (%d), may have", ErrKilled, command, maxPids)
-	case full:
+	case full && !t.scarce:
 		return fmt.Errorf("%w: %s changed more than %d MiB of the container's files; a large file that it opens to append to is copied whole",
 			ErrUnsupported, command, overhead>>20)
+	case full, strings.Contains(strings.ToLower(said), unix.ENOSPC.Error()): // what does not fit, overlayfs takes away again
+		return t.noRoom(command, shown(trial, said))
 	case status.Signaled() && status.Signal() == unix.SIGKILL: // by who looks for memory in a way of their own, as earlyoom
 		return fmt.Errorf("%w: somebody killed %s (SIGKILL)", ErrKilled, command)
 	case status.Signaled() && said == "":
 		said = fmt.Sprintf("killed by signal %d (%s)", status.Signal(), status.Signal())
 	}
 	return &Refusal{Command: command, Exit: exit, Output: shown(trial, said)}
+}
+
+// noRoom is no verdict, and none on the container either: there may be more another time.
+func (t *twin) noRoom(command Command, said string) error {
+	var why string
+	if t.scarce {
+		why = ", half of what the container and its pod leave it below their memory limits"
+	}
+	return fmt.Errorf("there is no room for a trial: %s may take %d MiB%s; a large file that it opens to append to is copied whole: %s",
+		command, t.size>>20, why, daemonset.OneLine(said))
 }
 
 // full says whether the twin's tmpfs is.

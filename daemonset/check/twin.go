@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/podreload/podreload/nsenter"
@@ -34,6 +35,9 @@ type twin struct {
 	ended bool             // the init was reaped
 	said  *output
 	root  [2]int // user and group of its root, as the node numbers them
+
+	size   int64 // of the tmpfs, in bytes
+	scarce bool  // it is less than it would be, for want of memory
 }
 
 // overhead is how much a command may change of the container's files, in bytes, besides
@@ -90,11 +94,10 @@ func (t *twin) prepare(ctx context.Context, b bundle, trial Trial, pid int, comm
 	if err != nil {
 		return err
 	}
-	room, err := roomFor(trial, findCgroup(spec.Linux.CgroupsPath))
-	if err != nil {
+	if t.size, t.scarce, err = roomFor(trial, spec); err != nil {
 		return err
 	}
-	if err := t.mount("tmpfs", "tmpfs", t.dir, fmt.Sprintf("%s,size=%d", who, room)); err != nil {
+	if err := t.mount("tmpfs", "tmpfs", t.dir, fmt.Sprintf("%s,size=%d", who, t.size)); err != nil {
 		return err
 	}
 	for _, l := range append(layers, rootLayer) {
@@ -139,19 +142,22 @@ func (t *twin) prepare(ctx context.Context, b bundle, trial Trial, pid int, comm
 // roomFor is how large the tmpfs of a trial's twin may be, in bytes: what its files take, each staged beside the one that it
 // replaces, and what the command may change besides. What a command writes there is memory of the pod's, which
 // no end of a process frees: of what the pod has left below its limit it gets a half at most, or the kernel
-// would kill the server for it.
-func roomFor(trial Trial, target cgroup) (int64, error) {
+// would kill the server for it; and so of the twin's own limit, which is the target's, with nothing used.
+func roomFor(trial Trial, spec specs.Spec) (room int64, scarce bool, err error) {
 	files := int64(2 * size(trial))
-	room := files + overhead
-	left, limited := target.memoryLeft()
-	if !limited || left/2 >= room {
-		return room, nil
+	room = files + overhead
+	left := findCgroup(spec.Linux.CgroupsPath).parent().memoryLeft()
+	if r := spec.Linux.Resources; r != nil && r.Memory != nil && r.Memory.Limit != nil && *r.Memory.Limit > 0 {
+		left = min(left, *r.Memory.Limit)
+	}
+	if left/2 >= room {
+		return room, false, nil
 	}
 	if room = left / 2; room < files+leastRoom {
-		return 0, fmt.Errorf("there is no room for a trial: the pod has %d KiB left below its memory limit, and it may take half of that; it takes %d KiB",
+		return 0, true, fmt.Errorf("there is no room for a trial: the container and its pod leave it %d KiB below their memory limits, and it may take half of that; it takes %d KiB",
 			left>>10, (files+leastRoom)>>10)
 	}
-	return room, nil
+	return room, true, nil
 }
 
 // leastRoom is what the runtime keeps of a twin, and a little for the command, in bytes.
