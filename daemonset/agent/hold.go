@@ -65,8 +65,8 @@ func draining(job Job, c *crossing) error {
 	if job.profile().MaxDraining == nil {
 		limit = perWorker * max(1, serving)
 	}
-	// A reload makes as many again, and a proof looks at so many at most.
-	limit = max(1, min(limit, verify.MaxChildren-2*serving))
+	// A proof looks at so many at most, with those that serve and replace each other.
+	limit = max(1, min(limit, verify.MaxChildren-c.preset.Peak(serving)))
 	if old < limit {
 		return nil
 	}

@@ -178,6 +178,15 @@ func Match(m daemonset.Matcher) (Preset, error) {
 // [Preset.Before] refuses.
 func (p Preset) Proves() bool { return p.Success != daemonset.SuccessNone }
 
+// Peak is how many workers there are of so many that serve while they are replaced: as many again, but of apache, whose
+// children have places in a scoreboard (ServerLimit) that old and new ones share.
+func (p Preset) Peak(serving int) int {
+	if p.Pipes {
+		return serving
+	}
+	return 2 * serving
+}
+
 // Matches reports whether exe, the target of /proc/PID/exe, is the preset's. The
 // kernel appends " (deleted)" once the file was replaced, as by an upgrade.
 func (p Preset) Matches(exe string) bool {

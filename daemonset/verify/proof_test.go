@@ -260,9 +260,13 @@ func TestTooManyWorkers(t *testing.T) {
 		if err := pr.ready(); i > 0 && err != nil {
 			t.Fatalf("%d workers: %v", i, err)
 		}
-		pr.children[i] = &child{server: true, role: worker}
+		pr.children[i] = &child{server: true, role: worker, current: true}
 	}
 	if err := pr.ready(); !errors.Is(err, ErrUnprovable) {
 		t.Errorf("%d workers: %v, want %v", len(pr.children), err, ErrUnprovable)
+	}
+	// Those of apache share their places.
+	if pr.preset, _ = Lookup("apache"); pr.ready() != nil {
+		t.Errorf("%d children of apache: %v", len(pr.children), pr.ready())
 	}
 }

@@ -23,9 +23,9 @@ func (pr *Proof) ready() error {
 			next = pid
 		}
 	}
-	if 2*serving > MaxChildren {
-		return fmt.Errorf("%w: process %d has %d workers, and a reload makes as many again, of which %d can be watched",
-			ErrUnprovable, master, serving, MaxChildren)
+	if peak := pr.preset.Peak(serving); peak > MaxChildren {
+		return fmt.Errorf("%w: process %d has %d workers, and a reload makes that %d, of which %d can be watched",
+			ErrUnprovable, master, serving, peak, MaxChildren)
 	}
 	if serving > 0 && next == 0 {
 		return nil
