@@ -31,15 +31,8 @@ func TestShimHoldsNothing(t *testing.T) {
 	defer unix.Close(leak)
 
 	p, s := start(t, "plain"), sealed(t)
-	needsDead(t, p)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.Cross(ctx, p.Process, p.Process, write(t, "/dead/dir/x", ""))
-	}()
-	defer func() { cancel(); <-done }()
-	info := shimProcess(t)
+	info, end := hanging(t, p, s)
+	defer end()
 
 	proc := fmt.Sprintf("/proc/%d/", info.Pid)
 	if info.PIDNS != mustInfo(t, os.Getpid()).PIDNS || info.NSPid != info.Pid {
@@ -86,6 +79,19 @@ func TestShimHoldsNothing(t *testing.T) {
 			}
 		}
 	}
+}
+
+// hanging starts a crossing that does not come back before its end is called, and waits until its shim is inside.
+func hanging(t *testing.T, p *process, s *nsenter.Shim) (shim nsenter.Info, end func()) {
+	t.Helper()
+	needsDead(t, p)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Cross(ctx, p.Process, p.Process, write(t, "/dead/dir/x", ""))
+	}()
+	return shimProcess(t), func() { cancel(); <-done }
 }
 
 // The child that is born in the container is the one part of podreload that a

@@ -1,7 +1,6 @@
 package nsenter_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -19,15 +18,9 @@ import (
 // The messenger waits beside its shim with one end of a line. It is nobody's user, and may make one process.
 func TestMessengerHoldsNothing(t *testing.T) {
 	p, s := start(t, "plain"), sealed(t)
-	needsDead(t, p)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.Cross(ctx, p.Process, p.Process, write(t, "/dead/dir/x", ""))
-	}()
-	defer func() { cancel(); <-done }()
-	messenger := messengerOf(t, shimProcess(t).Pid)
+	shim, end := hanging(t, p, s)
+	defer end()
+	messenger := messengerOf(t, shim.Pid)
 
 	proc := fmt.Sprintf("/proc/%d", messenger)
 	if fds := descriptors(t, proc); len(fds) != 1 || !strings.HasPrefix(fds[0], "socket:") {

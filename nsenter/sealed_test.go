@@ -1,7 +1,6 @@
 package nsenter_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -16,15 +15,9 @@ import (
 // that outlives it (CVE-2019-5736).
 func TestBinaryIsSealed(t *testing.T) {
 	p, s := start(t, "plain"), sealed(t)
-	needsDead(t, p)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.Cross(ctx, p.Process, p.Process, write(t, "/dead/dir/x", ""))
-	}()
-	shim := pin(t, shimProcess(t).Pid)
+	info, end := hanging(t, p, s)
+	defer end()
+	shim := pin(t, info.Pid)
 	exe := fmt.Sprintf("/proc/%d/exe", shim.Pid())
 	if fd, err := unix.Open(exe, unix.O_WRONLY|unix.O_CLOEXEC, 0); !errors.Is(err, unix.ETXTBSY) {
 		t.Errorf("opened to be written while it runs: %d, %v; want ETXTBSY", fd, err)
@@ -34,8 +27,7 @@ func TestBinaryIsSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unix.Close(kept)
-	cancel()
-	<-done
+	end()
 	if err := shim.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -21,7 +21,7 @@ const warmth = 128 << 10
 // No page but those of the program, and those that newMessenger gives it, goes to the messenger, and so to its child: madvise(2), MADV_DONTFORK. To clone
 // them then copies hardly any page tables, which was most of what a clone cost (half of a whole
 // crossing, measured), and leaves a container that traces the child little to read. It
-// is an economy and no fence: what the child must not have confine sees to.
+// is an economy and no fence: there was no request yet.
 //
 // What the request will touch is mapped now (MADV_POPULATE_WRITE and _READ, of Linux
 // 5.14): to do so page by page takes a twentieth of a crossing, measured.
