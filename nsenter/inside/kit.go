@@ -8,6 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The messenger's descriptors. The two that come with the errand get the lowest
+// numbers that are free.
+const (
+	lineFd   = 0 // and then the pidfd to signal through
+	intoFd   = 1
+	signalFd = 2
+)
+
+// childNamespaces are all but the user namespace, in which the child would be under the container's root, and
+// the time namespace, of which nothing is asked. Through the child's /proc/PID/net anyone in the container
+// sees the network that it has: proc(5) asks for no permission there.
+const childNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWCGROUP
+
+// childFlags make a child of the shim's that shares the messenger's memory, and holds up the messenger until it ends.
+const childFlags = unix.CLONE_VM | unix.CLONE_VFORK | unix.CLONE_PARENT
+
 // kit is what the messenger has of this process's memory beside the program and a little of a stack. It is in a page that has nothing else.
 type kit struct {
 	birth     cloneArgs // of the messenger
@@ -21,10 +37,21 @@ type kit struct {
 	filter    unix.SockFprog
 	rules     [maxRules]unix.SockFilter
 
+	// confine leaves the messenger, and so its child, with one end of the line, a user of its own who may have one process more, and
+	// what system calls it will need. join is what it does with its errand before it has the child.
+	confine [9]call
+	join    [4]call
+
 	errand  unix.Msghdr // what comes over the line, and the room for it
 	data    unix.Iovec
 	signal  [1]byte
 	control [4]uint64 // the two pidfds, with their header of 16 bytes
+}
+
+// call is a system call with its first arguments, where the others are 0.
+type call struct {
+	nr   uintptr
+	args [3]uintptr
 }
 
 // cloneArgs is struct clone_args as of Linux 5.3: clone(2). All zero is a process with a memory of
@@ -45,7 +72,8 @@ func nobodyElse() (uintptr, error) {
 	return uintptr(1<<31 | number>>2), nil // not the highest, which is no user
 }
 
-func newKit() (*kit, error) {
+// newKit packs the kit of a messenger whose end of the line is that descriptor.
+func newKit(line int) (*kit, error) {
 	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
 	if err != nil {
 		return nil, err
@@ -72,6 +100,25 @@ func newKit() (*kit, error) {
 	}
 	k.kill[0] = unix.CapUserData{Effective: 1 << unix.CAP_KILL, Permitted: 1 << unix.CAP_KILL}
 
+	const rest = 1<<31 - 1
+	k.confine = [...]call{
+		{unix.SYS_DUP3, [3]uintptr{uintptr(line), lineFd, unix.O_CLOEXEC}},
+		{unix.SYS_CLOSE_RANGE, [3]uintptr{lineFd + 1, rest}},
+		{unix.SYS_PRCTL, [3]uintptr{unix.PR_SET_KEEPCAPS, 1}},
+		{unix.SYS_SETRESUID, [3]uintptr{k.user, k.user, k.user}},
+		// That takes the ambient and the effective capabilities, and makes it dumpable as fs.suid_dumpable says.
+		{unix.SYS_CAPSET, [3]uintptr{uintptr(unsafe.Pointer(&k.self)), uintptr(unsafe.Pointer(&k.all))}},
+		{unix.SYS_PRCTL, [3]uintptr{unix.PR_SET_DUMPABLE, 0}},
+		{unix.SYS_PRCTL, [3]uintptr{unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL)}},
+		{unix.SYS_PRLIMIT64, [3]uintptr{0, unix.RLIMIT_NPROC, uintptr(unsafe.Pointer(&k.processes))}},
+		{unix.SYS_PRCTL, [3]uintptr{unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&k.filter))}},
+	}
+	k.join = [...]call{
+		{unix.SYS_SETNS, [3]uintptr{intoFd, childNamespaces}},
+		{unix.SYS_DUP3, [3]uintptr{signalFd, lineFd, unix.O_CLOEXEC}},
+		{unix.SYS_CLOSE_RANGE, [3]uintptr{lineFd + 1, rest}},
+		{unix.SYS_CAPSET, [3]uintptr{uintptr(unsafe.Pointer(&k.self)), uintptr(unsafe.Pointer(&k.kill))}},
+	}
 	rules := k.makeRules()
 	if len(rules) > maxRules {
 		return nil, fmt.Errorf("the filter has %d rules", len(rules))

@@ -16,7 +16,7 @@ var (
 	errMessenger = errors.New("the process that was to have the signal sent was ended, and by none in the container")
 )
 
-// messenger is the process that has the child, cloned ahead, while nobody waits: see kit for what it is. It waits for its errand on a line
+// messenger is the process that has the child, cloned ahead, while nobody waits: see kit for what it has. It waits for its errand on a line
 // of its own, a socket, over which the thread that crosses sends it the signal's number and the two pidfds.
 type messenger struct {
 	pid, pidfd int
@@ -27,15 +27,15 @@ type messenger struct {
 // newMessenger clones it. That wants the main thread, since the messenger ends with the thread that it comes from, and memory as prepare
 // leaves it.
 func newMessenger() messenger {
-	k, err := newKit()
-	if err != nil {
-		return messenger{err: err}
-	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return messenger{err: err}
 	}
 	defer unix.Close(pair[1])
+	k, err := newKit(pair[1])
+	if err != nil {
+		return messenger{err: err}
+	}
 	// Go's handlers must not run there, which is no Go program any more.
 	var all, mask unix.Sigset_t
 	for i := range all.Val {
@@ -44,7 +44,7 @@ func newMessenger() messenger {
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &all, &mask); err != nil {
 		return messenger{err: err}
 	}
-	pid, errno := bear(k, uintptr(pair[1]), uintptr(os.Getpagesize()))
+	pid, errno := bear(k, uintptr(os.Getpagesize()))
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &mask, nil); err != nil {
 		return messenger{err: err}
 	}

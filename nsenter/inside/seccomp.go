@@ -2,26 +2,16 @@ package inside
 
 import (
 	"runtime"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// What the messenger and its child may call. Anything else fails with EPERM.
-var allowed = []uint32{unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_EXIT_GROUP, unix.SYS_RECVMSG, unix.SYS_CLOSE_RANGE, unix.SYS_PPOLL, unix.SYS_RESTART_SYSCALL}
-
-// allowedWith is what they may call with these first arguments only. The filter has to let through what the messenger does between its
-// errand and the clone, the clone included. The child cannot follow it: it has no socket, and neither
+// What the messenger and its child may call with any arguments. Anything else fails with EPERM, but what they may call with
+// certain arguments only: what the messenger does between its
+// errand and the clone (see kit), the clone included, has to be let through. The child cannot follow it: it has no socket, and neither
 // the capability to join namespaces nor, since it cannot duplicate the one that it
 // has, a descriptor to do so; and another process its user may not have, as long as none of the two is reaped (see outcome).
-func (k *kit) allowedWith() map[uint32][]uintptr {
-	return map[uint32][]uintptr{
-		unix.SYS_DUP3:   {signalFd, lineFd},
-		unix.SYS_SETNS:  {intoFd, childNamespaces},
-		unix.SYS_CAPSET: {uintptr(unsafe.Pointer(&k.self)), uintptr(unsafe.Pointer(&k.kill))},
-		unix.SYS_CLONE:  {childFlags, 0, 0, 0, 0},
-	}
-}
+var allowed = []uint32{unix.SYS_PIDFD_SEND_SIGNAL, unix.SYS_EXIT_GROUP, unix.SYS_RECVMSG, unix.SYS_PPOLL, unix.SYS_RESTART_SYSCALL}
 
 // maxRules is how many instructions the filter may have.
 const maxRules = 128
@@ -48,15 +38,21 @@ func (k *kit) makeRules() []unix.SockFilter {
 	for _, nr := range allowed {
 		rules = append(rules, unequal(nr, 1), allow)
 	}
-	for nr, args := range k.allowedWith() {
-		rules = append(rules, unequal(nr, uint8(6*len(args)+1)))
-		for i, arg := range args {
-			at := uint32(offsetArgs + 8*i)
-			rules = append(rules, load(at), equal(uint32(arg), 1), deny, load(at+4), equal(uint32(uint64(arg)>>32), 1), deny)
-		}
-		rules = append(rules, allow)
+	for _, c := range k.join {
+		rules = append(rules, allowWith(uint32(c.nr), c.args[:]...)...)
 	}
+	rules = append(rules, allowWith(unix.SYS_CLONE, childFlags, 0, 0, 0, 0)...)
 	return append(rules, deny)
+}
+
+// allowWith allows a call with these first arguments.
+func allowWith(nr uint32, args ...uintptr) []unix.SockFilter {
+	rules := []unix.SockFilter{unequal(nr, uint8(6*len(args)+1))}
+	for i, arg := range args {
+		at := uint32(offsetArgs + 8*i)
+		rules = append(rules, load(at), equal(uint32(arg), 1), deny, load(at+4), equal(uint32(uint64(arg)>>32), 1), deny)
+	}
+	return append(rules, allow)
 }
 
 var (
